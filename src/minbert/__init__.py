@@ -1,0 +1,45 @@
+"""minbert: a small, readable BERT that learns several sentence tasks at once.
+
+The map, in the order in which a sentence meets the files:
+
+    tables       files -> cells                      gradients   one gradient per task -> one
+    data         cells -> examples                   optimizer   a gradient -> an update
+    text         examples -> batches of token ids    schedules   what trains at step t
+    bert         token ids -> hidden states          training    the loop
+    heads        hidden states -> a task's output    evaluation  predictions -> scores
+    losses       output, labels -> one number        runs        a run's folder
+    predictions  outputs -> answers                  recipes     a run as data
+
+`tasks` says what a task is, `model` joins encoder and heads, `pretrained` brings weights in and out, `metrics`
+holds the scores; `prepare` looks at files before training and `cli` is the command line.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minbert.bert import Bert, BertConfig
+    from minbert.errors import MinbertError
+    from minbert.model import MultitaskModel, Prediction
+    from minbert.training import train
+
+__all__ = ["Bert", "BertConfig", "MinbertError", "MultitaskModel", "Prediction", "train"]
+_HOMES = {
+    "Bert": "bert",
+    "BertConfig": "bert",
+    "MinbertError": "errors",
+    "MultitaskModel": "model",
+    "Prediction": "model",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first asked for, so that `import minbert` loads nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'minbert' has no attribute '{name}'")
+    return getattr(import_module(f"minbert.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,212 @@
+"""The encoder, whole: token ids in, one vector per token and one per text out (Devlin et al. 2018).
+
+Letters in shapes: B batch, L length, H hidden, A heads, D = H/A head size, I intermediate, V vocabulary.
+Attribute names are the keys of a Hugging Face checkpoint, so weights load without translation.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """Sizes and rates, named as in `config.json`. The defaults are bert-base's."""
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    layer_norm_eps: float = 1e-12
+    initializer_range: float = 0.02
+    pad_token_id: int = 0
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+            )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Takes what it knows from a parsed `config.json` and leaves the rest."""
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+
+class BertOutput(NamedTuple):
+    """What the encoder gives: last_hidden [B, L, H] and pooled [B, H] = tanh(W h_[CLS] + b)."""
+
+    last_hidden: Tensor
+    pooled: Tensor
+
+
+class Embeddings(nn.Module):
+    """Word + position + token type, then LayerNorm and dropout (Devlin et al. 2018, figure 2)."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)  # [L]
+        total: Tensor = (
+            self.word_embeddings(input_ids)  # [B, L, H]
+            + self.position_embeddings(positions)  # [L, H]
+            + self.token_type_embeddings(token_type_ids)  # [B, L, H]
+        )
+        return self.dropout(self.LayerNorm(total))  # type: ignore[no-any-return]
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, real: Tensor, dropout: float) -> Tensor:
+    """softmax(q k^T / sqrt(D)) v over the real keys (Vaswani et al. 2017, equation 1).
+
+    q, k, v: [B, A, L, D]; real: [B, 1, 1, L], True where a key is a token and not padding; -> [B, A, L, D].
+    `dropout` falls on the probabilities. A text of padding alone attends evenly to it, so nothing is ever NaN.
+    Written out because it is faster than the fused CPU kernel at the lengths of sentences (docs/decisions).
+    """
+    scores = q @ k.mT / math.sqrt(q.shape[-1])  # [B, A, L, D] twice -> [B, A, L, L]
+    scores = scores.masked_fill(~real, torch.finfo(scores.dtype).min)
+    return F.dropout(scores.softmax(-1), dropout) @ v
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention: every head attends over the text in its own D dimensions."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.dropout_prob = config.attention_probs_dropout_prob
+        self.query = nn.Linear(config.hidden_size, config.hidden_size)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
+        projections = (self.query, self.key, self.value)
+        # One matrix product instead of three; formed here so that the checkpoint keeps BERT's own keys.
+        weight = torch.cat([projection.weight for projection in projections])  # [3H, H]
+        bias = torch.cat([projection.bias for projection in projections])  # [3H]
+        qkv = F.linear(hidden, weight, bias)  # [B, L, H] -> [B, L, 3H]
+        B, L, _ = qkv.shape
+        q, k, v = qkv.view(B, L, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)  # three of [B, A, L, D]
+        mixed = attention(q, k, v, real, self.dropout_prob if self.training else 0.0)
+        return mixed.transpose(1, 2).flatten(2)  # [B, A, L, D] -> [B, L, A, D] -> [B, L, H]
+
+
+class AddAndNorm(nn.Module):
+    """LayerNorm(residual + dropout(W x + b)): how each half of a layer ends."""
+
+    def __init__(self, size_in: int, config: BertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(size_in, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        return self.LayerNorm(residual + self.dropout(self.dense(x)))  # type: ignore[no-any-return]
+
+
+class Attention(nn.Module):
+    """The first half of a layer: self-attention, then add and norm."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.self = SelfAttention(config)
+        self.output = AddAndNorm(config.hidden_size, config)
+
+    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
+        return self.output(self.self(hidden, real), hidden)  # type: ignore[no-any-return]
+
+
+class Intermediate(nn.Module):
+    """GELU(W x + b), the exact GELU with the error function (Hendrycks & Gimpel 2016)."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.gelu(self.dense(hidden))  # [B, L, H] -> [B, L, I]
+
+
+class Layer(nn.Module):
+    """One transformer layer: attention, then the feed-forward network, each with its residual."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config)
+        self.intermediate = Intermediate(config)
+        self.output = AddAndNorm(config.intermediate_size, config)
+
+    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
+        attended = self.attention(hidden, real)  # [B, L, H]
+        return self.output(self.intermediate(attended), attended)  # type: ignore[no-any-return]
+
+
+class Encoder(nn.Module):
+    """The layers, one after the other."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+
+    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
+        for layer in self.layer:
+            hidden = layer(hidden, real)
+        return hidden
+
+
+class Pooler(nn.Module):
+    """tanh(W h_[CLS] + b)."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return torch.tanh(self.dense(hidden[:, 0]))  # [B, L, H] -> [B, H]
+
+
+class Bert(nn.Module):
+    """BERT. Weights are drawn as in the paper, from N(0, initializer_range^2), until a checkpoint is loaded."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.encoder = Encoder(config)
+        self.pooler = Pooler(config)
+        self.apply(self._init_weights)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> BertOutput:
+        """input_ids, attention_mask (1 = token, 0 = padding), token_type_ids: [B, L] integers.
+
+        Raises ValueError when L is greater than `max_position_embeddings`.
+        """
+        if input_ids.shape[1] > self.config.max_position_embeddings:
+            raise ValueError(
+                f"{input_ids.shape[1]} tokens; this encoder has {self.config.max_position_embeddings} positions"
+            )
+        if token_type_ids is None:
+            token_type_ids = torch.zeros_like(input_ids)
+        real = attention_mask.bool()[:, None, None, :]  # [B, L] -> [B, 1, 1, L]
+        hidden = self.encoder(self.embeddings(input_ids, token_type_ids), real)
+        return BertOutput(hidden, self.pooler(hidden))
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,39 @@
+"""What a user can get wrong: one class a place, one sentence each; the command line turns them into exit code 2."""
+
+
+class MinbertError(Exception):
+    """Something the user can put right. The message names the place and the remedy, in at most three lines."""
+
+
+class RecipeError(MinbertError):
+    """A recipe, or an override of one of its keys, cannot be run as written."""
+
+
+class DataError(MinbertError):
+    """A file of examples is missing, unreadable, or holds a row that cannot be used."""
+
+
+class ModelError(MinbertError):
+    """A folder of weights cannot be loaded as what it claims to be."""
+
+
+class RunError(MinbertError):
+    """A run's folder is in use, complete, absent, or belongs to another recipe."""
+
+
+class TrainingError(MinbertError):
+    """Training cannot go on: a loss or a gradient is no longer a number."""
+
+
+def several(faults: list[str], shown: int = 3) -> str:
+    """Joins faults into one sentence; the first few are spelled out and the rest counted."""
+    more = f"; and {len(faults) - shown} more" if len(faults) > shown else ""
+    return "; ".join(faults[:shown]) + more
+
+
+def near(word: str, words: list[str]) -> str:
+    """' (did you mean X?)' where one of `words` is close to `word`, else nothing."""
+    import difflib
+
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""

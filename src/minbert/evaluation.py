@@ -1,0 +1,89 @@
+"""Model and encoded examples -> predictions -> metrics, with the trivial baseline beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from minbert import metrics
+from minbert.metrics import Interval
+from minbert.model import MultitaskModel
+from minbert.predictions import Predictions, metric_input
+from minbert.tasks import KINDS, Task
+from minbert.text import Encoded
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """What one task's predictions are worth.
+
+    `value` is the task's own metric and `baseline` what the best constant answer for this very split gets;
+    each is None where undefined. `metrics` holds every metric of the task's kind.
+    """
+
+    metric: str
+    value: float | None
+    interval: Interval | None
+    baseline: float | None
+    metrics: dict[str, float | None]
+    examples: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores and predictions of one split, by task; with the two scores over tasks (metrics.total, .course)."""
+
+    scores: dict[str, TaskScore]
+    predictions: dict[str, Predictions]
+
+    @property
+    def sum(self) -> float:
+        return metrics.total(self._values())
+
+    @property
+    def course(self) -> float | None:
+        values = self._values()
+        return metrics.course(values, {name: s.metric for name, s in self.scores.items()}) if values else None
+
+    def selected(self, select_on: str) -> float:
+        """The number by which models are chosen: sum, course, or a task's metric; 0 where it is undefined."""
+        chosen = {"sum": self.sum, "course": self.course} | self._values()
+        return chosen.get(select_on) or 0.0
+
+    def _values(self) -> dict[str, float | None]:
+        return {name: score.value for name, score in self.scores.items()}
+
+
+def evaluate(model: MultitaskModel, encoded: Mapping[str, Encoded]) -> Evaluation:
+    """Predicts and scores labelled examples, task by task."""
+    predictions = {name: model.predict_encoded(name, examples) for name, examples in encoded.items()}
+    return Evaluation({n: score(model.tasks[n], predicted) for n, predicted in predictions.items()}, predictions)
+
+
+def score(task: Task, predictions: Predictions) -> TaskScore:
+    """Every metric of the task's kind, the interval of its own one, and the constant answer's score."""
+    assert predictions.labels is not None
+    given, labels = metric_input(task, predictions), predictions.labels
+    values = {name: metrics.METRICS[name](given, labels) for name in KINDS[task.kind].metrics}
+    metric = task.metric or KINDS[task.kind].metrics[0]
+    constant = np.full_like(labels, labels.mean() if task.is_regression else _majority(labels))
+    return TaskScore(
+        metric=metric,
+        value=values[metric],
+        interval=_interval(metric, values[metric], len(labels)),
+        baseline=metrics.METRICS[metric](constant, labels),
+        metrics=values,
+        examples=len(labels),
+    )
+
+
+def _majority(labels: metrics.Array) -> float:
+    values, counts = np.unique(labels, return_counts=True)
+    return float(values[counts.argmax()])
+
+
+def _interval(metric: str, value: float | None, n: int) -> Interval | None:
+    """The 95 % interval of one model's score on other examples of the same kind; None where no formula is known."""
+    if value is None or metric not in ("accuracy", "pearson"):
+        return None
+    return metrics.proportion_interval(value, n) if metric == "accuracy" else metrics.correlation_interval(value, n)

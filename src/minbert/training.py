@@ -1,0 +1,417 @@
+"""The loop: batches -> losses -> gradients -> update, a record per step; `train` ties it to a run's folder.
+
+Everything that step t does depends on (seed, t) and the weights alone, so resuming is starting at t.
+Letters in shapes: T tasks.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minbert import gradients, optimizer
+from minbert.data import Reading, read_splits
+from minbert.errors import MinbertError, TrainingError
+from minbert.evaluation import Evaluation, evaluate
+from minbert.model import MultitaskModel
+from minbert.optimizer import AdamWSettings
+from minbert.pretrained import load_encoder, load_tokenizer, locate
+from minbert.recipes import Recipe, load
+from minbert.runs import Progress, Run, evaluation_metrics
+from minbert.schedules import SCHEDULES, Draw, Schedule, Stream
+from minbert.tasks import Split, Task
+from minbert.text import Encoded
+
+DEFAULT_EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe with all it needs in hand: data read and tokenised, streams and schedule laid out."""
+
+    recipe: Recipe
+    tasks: dict[str, Task]
+    readings: dict[str, dict[Split, Reading]]
+    encoded: dict[Split, dict[str, Encoded]]
+    streams: dict[str, Stream]
+    schedule: Schedule
+    last_step: int
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.tasks)
+
+
+@dataclass
+class State:
+    """What training changes: the model, its optimiser, and how far it has come."""
+
+    model: MultitaskModel
+    optimizer: torch.optim.AdamW
+    progress: Progress = field(default_factory=Progress)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One update. Norms and cosines are of the tasks' weighted gradients in the encoder, before any surgery.
+
+    `tokens` are ones of the attention masks; `seconds` run from drawing the batches to the new weights.
+    """
+
+    step: int
+    epoch: int
+    losses: dict[str, float]
+    learning_rate: float
+    tokens: int
+    seconds: float
+    gradient_norms: dict[str, float]
+    cosines: dict[str, float]
+    gradient_norm: float
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": "step"} | vars(self)
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """Dev scores after `step` updates, and whether they are the best so far."""
+
+    step: int
+    evaluation: Evaluation
+    is_best: bool
+    split: Split = "dev"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": "evaluation",
+            "step": self.step,
+            "split": self.split,
+            "metrics": evaluation_metrics(self.evaluation),
+            "sum": self.evaluation.sum,
+            "course": self.evaluation.course,
+            "is_best": self.is_best,
+        }
+
+
+Record = StepRecord | EvaluationRecord
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What a run will train of one task, counted on the schedule itself before step 1."""
+
+    task: str
+    rows: int
+    batch_size: int
+    batches_per_pass: int
+    last_batch: int
+    updates: int
+    passes: float
+    share: float
+    weight: float
+
+
+def train(
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    *,
+    data: str | Path | None = None,
+    runs: str | Path = "runs",
+    skip_bad_rows: bool = False,
+    resume: bool = False,
+    force: bool = False,
+) -> Run:
+    """Trains a recipe to its end and returns the run's folder, opened for reading.
+
+    Raises MinbertError, before a folder is made, for anything in recipe or data that cannot be trained.
+    """
+    resolved = load(recipe, data=data)
+    run = Run(Path(runs) / resolved.name)
+    run.check(resolved, resume, force)
+    job, state = prepare(resolved, skip_bad_rows)
+    with run.writing(resolved, resume, force):
+        for _ in records(job, state, run):
+            pass
+    return run
+
+
+def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, State]:
+    """Reads, checks and tokenises all that the recipe names, and builds the untrained model."""
+    folder = locate(recipe.encoder)
+    tasks: dict[str, Task] = {}
+    readings: dict[str, dict[Split, Reading]] = {}
+    for name, task in recipe.tasks.items():
+        try:
+            tasks[name], readings[name] = read_splits(task, skip_bad_rows)
+        except MinbertError as error:
+            raise type(error)(f"task '{name}': {error}") from None
+        if task.max_length is None and recipe.training.max_length is not None:
+            tasks[name] = tasks[name].model_copy(update={"max_length": recipe.training.max_length})
+    model = _build(recipe, folder, tasks)
+    encoded: dict[Split, dict[str, Encoded]] = {
+        split: {n: model.encode(n, r[split].examples) for n, r in readings.items() if split in r}
+        for split in ("train", "dev", "test")
+    }
+    job = _lay_out(recipe, tasks, readings, encoded)
+    return job, State(model, _optimizer(recipe, model))
+
+
+def records(job: Job, state: State, run: Run) -> Iterator[Record]:
+    """Trains from where the run's folder stands to the end, writing each record before it is yielded.
+
+    The caller may stop after any record: `run.save_last` then saves what a later call goes on from.
+    """
+    torch.set_num_threads(run.environment().get("threads", torch.get_num_threads()))
+    state.progress = run.load_last(state.model, state.optimizer) or state.progress
+    for record in steps(job, state):
+        run.write(record.as_json())
+        if isinstance(record, EvaluationRecord):
+            run.write_predictions("last", record.split, state.model, record.evaluation.predictions)
+            if record.is_best:
+                run.write_predictions("best", record.split, state.model, record.evaluation.predictions)
+                run.save_best(state.model, card(job, record))
+        if isinstance(record, EvaluationRecord) or _checkpoint_is_due(job, state):
+            run.save_last(state.model, state.optimizer, state.progress)
+        yield record
+    if job.encoded["test"]:
+        best = MultitaskModel.from_pretrained(run.best).to(state.model.device)
+        answered = {name: best.predict_encoded(name, examples) for name, examples in job.encoded["test"].items()}
+        run.write_predictions("best", "test", best, answered)
+
+
+def steps(job: Job, state: State) -> Iterator[Record]:
+    """The loop itself: an evaluation where one is due, then an update, until the run is done."""
+    while True:
+        if _evaluation_is_due(job, state) and state.progress.evaluated_at != state.progress.step:
+            yield assess(job, state)
+        if _is_done(job, state):
+            return
+        yield update(job, state)
+
+
+def update(job: Job, state: State) -> StepRecord:
+    """One update: a gradient per task, one weight per task, one clipped gradient, AdamW."""
+    started = time.perf_counter()
+    recipe, step = job.recipe, state.progress.step + 1
+    torch.manual_seed(seed_of(recipe.seed, "dropout", step))  # dropout can use the global generator alone
+    state.model.train()
+    draws = job.schedule.draws(step)
+    parts = [task_gradient(job, state.model, draw, step) for draw in draws]
+
+    gram = gradients.gram_matrix([part.shared for part in parts])  # [T, T]
+    generator = torch.Generator().manual_seed(seed_of(recipe.seed, "surgery", step))
+    weights = gradients.METHODS[recipe.gradients.method](gram, generator)  # [T]
+    combined = gradients.weighted_sum([part.shared for part in parts], weights)
+    for parameter, gradient in zip(state.model.encoder.parameters(), combined, strict=True):
+        parameter.grad = gradient
+    limit = math.inf if recipe.gradients.clip == "off" else recipe.gradients.clip
+    norm = gradients.clip([parameter.grad for parameter in state.model.parameters()], limit)
+
+    factor = optimizer.learning_rate_factor(step, job.last_step, recipe.optimizer.warmup, recipe.optimizer.decay)
+    optimizer.set_learning_rate(state.optimizer, factor)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    state.progress.step = step
+    seconds = time.perf_counter() - started
+    state.progress.seconds += seconds
+    names = [job.names[draw.task] for draw in draws]
+    cosines = gradients.cosines(gram)
+    return StepRecord(
+        step=step,
+        epoch=job.schedule.epoch(step),
+        losses={name: part.loss for name, part in zip(names, parts, strict=True)},
+        learning_rate=recipe.optimizer.lr * factor,
+        tokens=sum(part.tokens for part in parts),
+        seconds=seconds,
+        gradient_norms={name: math.sqrt(float(gram[i, i])) for i, name in enumerate(names)},
+        cosines={f"{names[i]}/{names[j]}": float(cosines[i, j]) for i in range(len(names)) for j in range(i)},
+        gradient_norm=norm,
+    )
+
+
+@dataclass(frozen=True)
+class TaskGradient:
+    """One task's part of an update: its gradient in the encoder's parameters, one tensor each, and its loss."""
+
+    shared: list[Tensor | None]
+    loss: float
+    tokens: int
+
+
+def task_gradient(job: Job, model: MultitaskModel, draw: Draw, step: int) -> TaskGradient:
+    """The gradient of a task's weighted loss, averaged over its batches of this update.
+
+    The encoder's gradient is taken away for the method to combine; the head's stays where the optimiser finds it.
+    """
+    name = job.names[draw.task]
+    losses, tokens = [], 0
+    for number in range(draw.first, draw.first + draw.count):
+        batch = _batch(job, name, number).to(model.device)
+        loss = model.loss(name, batch)
+        (job.tasks[name].weight / draw.count * loss).backward()  # type: ignore[no-untyped-call]
+        losses.append(float(loss.detach()))
+        tokens += batch.tokens
+    mean = sum(losses) / len(losses)
+    shared = []
+    for parameter in model.encoder.parameters():
+        shared.append(parameter.grad)
+        parameter.grad = None
+    if not math.isfinite(mean) or not all(g is None or bool(g.isfinite().all()) for g in shared):
+        raise TrainingError(
+            f"step {step}: the loss or gradient of task '{name}' is no longer a number; lower optimizer.lr or "
+            "set gradients.clip"
+        )
+    return TaskGradient(shared, mean, tokens)
+
+
+def assess(job: Job, state: State) -> EvaluationRecord:
+    """Dev scores of the model as it is; keeps the best score and how long it has stood."""
+    progress = state.progress
+    evaluation = evaluate(state.model, job.encoded["dev"])
+    chosen = evaluation.selected(job.recipe.training.select_on)
+    is_best = progress.best_score is None or chosen > progress.best_score or not job.encoded["dev"]
+    if is_best:
+        progress.best_score, progress.best_step, progress.stale = chosen, progress.step, 0
+    else:
+        progress.stale += 1
+    progress.evaluated_at = progress.step
+    return EvaluationRecord(progress.step, evaluation, is_best)
+
+
+def plan(job: Job) -> list[TaskPlan]:
+    """What will be trained, task by task, counted on the schedule that the loop follows."""
+    updates_of = [0] * len(job.names)
+    for step in range(1, job.last_step + 1):
+        for draw in job.schedule.draws(step):
+            updates_of[draw.task] += draw.count
+    total = max(1, sum(updates_of))
+    plans = []
+    for number, name in enumerate(job.names):
+        stream = job.streams[name]
+        drawn = updates_of[number]
+        plans.append(
+            TaskPlan(
+                task=name,
+                rows=stream.rows,
+                batch_size=stream.batch_size,
+                batches_per_pass=stream.batches,
+                last_batch=stream.rows - (stream.batches - 1) * stream.batch_size,
+                updates=drawn // job.recipe.training.accumulate,
+                passes=drawn / stream.batches,
+                share=drawn / total,
+                weight=job.tasks[name].weight,
+            )
+        )
+    return plans
+
+
+def seed_of(seed: int, *what: str | int) -> int:
+    """A seed for one purpose: equal for equal arguments on every machine, unrelated for others."""
+    text = "/".join(str(part) for part in (seed, *what))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def card(job: Job, record: EvaluationRecord) -> str:
+    """The model card: what the model was trained on and what it scored on dev when it was chosen."""
+    lines = [f"# {job.recipe.name}", "", ""]
+    lines[2] = (
+        f"Trained by minbert from the encoder `{job.recipe.encoder}`, seed {job.recipe.seed}; "
+        f"chosen on dev after {record.step} updates."
+    )
+    lines.append("")
+    lines += [
+        "| task | kind | head | metric | dev | always one answer | rows |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, score in record.evaluation.scores.items():
+        task = job.tasks[name]
+        shown = ["undefined" if v is None else f"{v:.4f}" for v in (score.value, score.baseline)]
+        lines.append(
+            f"| {name} | {task.kind} | {task.head} | {score.metric} | {shown[0]} | {shown[1]} | {score.examples} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _build(recipe: Recipe, folder: Path, tasks: dict[str, Task]) -> MultitaskModel:
+    torch.manual_seed(seed_of(recipe.seed, "heads"))
+    needs_pooler = any(task.pooling == "cls" for task in tasks.values())
+    encoder = load_encoder(folder, needs_pooler, recipe.training.encoder_dropout)
+    model = MultitaskModel(encoder, load_tokenizer(folder), tasks, recipe.training.head_dropout)
+    return model.to(_device(recipe))
+
+
+def _device(recipe: Recipe) -> torch.device:
+    wanted = recipe.training.device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("training.device = 'cuda', and torch sees no GPU here; set it to 'auto' or 'cpu'")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _lay_out(
+    recipe: Recipe,
+    tasks: dict[str, Task],
+    readings: dict[str, dict[Split, Reading]],
+    encoded: dict[Split, dict[str, Encoded]],
+) -> Job:
+    names, training = list(tasks), recipe.training
+    streams = {
+        name: Stream(
+            seed_of(recipe.seed, "order", name),
+            len(encoded["train"][name]),
+            recipe.batch_size(name),
+            encoded["train"][name].lengths if training.batching == "length" else None,
+        )
+        for name in names
+    }
+    batches = [streams[name].batches for name in names]
+    order = [names.index(name) for name in recipe.order]
+    schedule = SCHEDULES[recipe.schedule.kind](batches, order, training.steps_per_epoch, training.accumulate)
+    epochs = DEFAULT_EPOCHS if training.epochs is None and training.max_steps is None else training.epochs
+    limits = [] if epochs is None else [schedule.last_step(epochs)]
+    limits += [] if training.max_steps is None else [training.max_steps]
+    return Job(recipe, tasks, readings, encoded, streams, schedule, min(limits))
+
+
+def _optimizer(recipe: Recipe, model: MultitaskModel) -> torch.optim.AdamW:
+    table = recipe.optimizer
+    head_lr = 5 * table.lr if table.head_lr is None else table.head_lr
+    betas = (table.betas[0], table.betas[1])
+    settings = AdamWSettings(table.lr, head_lr, betas, table.eps, table.weight_decay, table.layer_decay)
+    return optimizer.build(model.encoder.named_parameters(), model.named_head_parameters(), settings)
+
+
+def _batch(job: Job, name: str, number: int) -> Any:
+    rows = job.streams[name].batch(number)
+    swapped = None
+    if job.recipe.training.swap_pairs:
+        generator = np.random.default_rng(seed_of(job.recipe.seed, "swap", name, number))
+        swapped = generator.random(len(rows)) < 0.5
+    return job.encoded["train"][name].batch(rows, swapped)
+
+
+def _is_done(job: Job, state: State) -> bool:
+    training, progress = job.recipe.training, state.progress
+    return (
+        progress.step >= job.last_step
+        or (training.patience is not None and progress.stale >= training.patience)
+        or (training.time_limit is not None and progress.seconds >= training.time_limit)
+    )
+
+
+def _evaluation_is_due(job: Job, state: State) -> bool:
+    step, every = state.progress.step, job.recipe.training.evaluate_every
+    if step == 0 or _is_done(job, state):
+        return True
+    return job.schedule.is_epoch_end(step) if every is None else step % every == 0
+
+
+def _checkpoint_is_due(job: Job, state: State) -> bool:
+    """At every `checkpoint_every` updates, unless the evaluation that follows saves the state anyway."""
+    step = state.progress.step
+    return step % job.recipe.training.checkpoint_every == 0 and not _evaluation_is_due(job, state)

@@ -1,0 +1,53 @@
+"""What several tests share: a tiny BERT on disk, and small files of examples."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+
+from minbert.bert import Bert, BertConfig
+from minbert.pretrained import save_encoder
+
+WORDS = ["a", "the", "good", "bad", "film", "was", "not", "very", "quiet", "dull", "cat", "dog", "sat"]
+COURSE_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def tiny_config(**changes: object) -> BertConfig:
+    sizes: dict[str, object] = {
+        "vocab_size": 64,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 32,
+        "max_position_embeddings": 40,
+    }
+    return BertConfig(**(sizes | changes))  # type: ignore[arg-type]
+
+
+def tiny_tokenizer(folder: Path) -> Tokenizer:
+    """Lower-casing WordPiece over a few words and all letters, so no Latin text is unknown as a whole."""
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *".,!?'\"0123456789"]
+    vocabulary = list(dict.fromkeys(vocabulary))[:64]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    return Tokenizer.from_str(BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True).to_str())
+
+
+@pytest.fixture
+def tiny_encoder(tmp_path: Path) -> Path:
+    """The folder of a random BERT: 16 wide, 2 layers, 40 positions, dropout 0.1."""
+    folder = tmp_path / "tiny-bert"
+    folder.mkdir()
+    torch.manual_seed(0)
+    save_encoder(Bert(tiny_config()), tiny_tokenizer(folder), folder)
+    return folder
+
+
+@pytest.fixture
+def course_data() -> Path:
+    """The real data in the course's layout, where it lies beside the checkout."""
+    if not COURSE_DATA.is_dir():
+        pytest.skip(f"the course's data is not at {COURSE_DATA}")
+    return COURSE_DATA
