@@ -51,3 +51,9 @@ def course_data() -> Path:
     if not COURSE_DATA.is_dir():
         pytest.skip(f"the course's data is not at {COURSE_DATA}")
     return COURSE_DATA
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tiny models gain nothing from a second thread, and tests run side by side."""
+    torch.set_num_threads(1)

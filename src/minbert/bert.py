@@ -4,7 +4,6 @@ Letters in shapes: B batch, L length, H hidden, A heads, D = H/A head size, I in
 Attribute names are the keys of a Hugging Face checkpoint, so weights load without translation.
 """
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
@@ -31,6 +30,12 @@ class BertConfig:
     pad_token_id: int = 0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and field.name != "pad_token_id" and not (isinstance(value, int) and value > 0):
+                raise ValueError(f"{field.name} = {value!r} should be a whole number above 0")
+            if field.name.endswith("dropout_prob") and not 0 <= value < 1:
+                raise ValueError(f"{field.name} = {value} should be at least 0 and below 1")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
@@ -71,15 +76,13 @@ class Embeddings(nn.Module):
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, real: Tensor, dropout: float) -> Tensor:
-    """softmax(q k^T / sqrt(D)) v over the real keys (Vaswani et al. 2017, equation 1).
+    """drop(softmax(q k^T / sqrt(D))) v over the real keys (Vaswani et al. 2017, equation 1).
 
     q, k, v: [B, A, L, D]; real: [B, 1, 1, L], True where a key is a token and not padding; -> [B, A, L, D].
-    `dropout` falls on the probabilities. A text of padding alone attends evenly to it, so nothing is ever NaN.
-    Written out because it is faster than the fused CPU kernel at the lengths of sentences (docs/decisions).
+    A text of padding alone gets zeros, never NaN. torch's own function measured faster here than the two matrix
+    products written out, and more so the longer the texts (docs/decisions/attention.md); tests/oracles.py has those.
     """
-    scores = q @ k.mT / math.sqrt(q.shape[-1])  # [B, A, L, D] twice -> [B, A, L, L]
-    scores = scores.masked_fill(~real, torch.finfo(scores.dtype).min)
-    return F.dropout(scores.softmax(-1), dropout) @ v
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=real, dropout_p=dropout)
 
 
 class SelfAttention(nn.Module):

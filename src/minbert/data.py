@@ -6,15 +6,17 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minbert.errors import DataError, several
-from minbert.tables import Cell, Table, read_table
+from minbert.tables import Cell, Table, as_text, canonical_label, read_table, shown
 from minbert.tasks import Split, Task
 
 Labels = NDArray[np.float64]
+BLANK = {"Zs", "Zl", "Zp", "Cc", "Cf", "Co"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class BadRow:
     reason: str
 
     def __str__(self) -> str:
-        who = f" (id {self.id})" if self.id and self.id != str(self.row) else ""
+        who = f" (id {shown(self.id)})" if self.id and self.id != str(self.row) else ""
         where = f", column '{self.column}'" if self.column else ""
         return f"{self.path}, row {self.row}{who}{where}: {self.reason}"
 
@@ -55,6 +57,22 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def rows(self) -> int:
+        """Rows of the file: those that came out and those that are reported."""
+        return len(self.examples) + len(self.bad_rows)
+
+    def without_bad_rows(self, skip: bool) -> Self:
+        """The reading itself. Raises DataError, naming the first bad row, unless bad rows are to be skipped."""
+        if self.bad_rows and not skip:
+            more = len(self.bad_rows) - 1
+            raise DataError(
+                f"{self.bad_rows[0]}"
+                + (f"\nand {more} more bad row{'s' if more > 1 else ''} in this file" if more else "")
+                + "\ncorrect the file, or pass --skip-bad-rows to leave such rows out"
+            )
+        return self
+
 
 def read_splits(task: Task, skip_bad_rows: bool = False) -> tuple[Task, dict[Split, Reading]]:
     """Reads every split that a task names; the train file decides the classes if the task does not.
@@ -65,14 +83,13 @@ def read_splits(task: Task, skip_bad_rows: bool = False) -> tuple[Task, dict[Spl
         raise DataError('the task names no train file; set train = "FILE" in its table')
     train = read_examples(Path(task.train), task, skip_bad_rows=skip_bad_rows)
     if not task.is_regression:
-        _at_least_two_classes(Path(task.train), train)
-        task = task.completed(train.labels)
-    else:
-        task = task.completed(None)
+        _check_classes(Path(task.train), task, train)
+    task = task.completed(train.labels)
     readings: dict[Split, Reading] = {"train": train}
     if task.dev is not None:
         readings["dev"] = read_examples(Path(task.dev), task, skip_bad_rows=skip_bad_rows)
-        readings["dev"].warnings.extend(_missing_classes(Path(task.dev), task, readings["dev"].examples))
+    for reading in readings.values():
+        reading.warnings.extend(_missing_classes(task, reading.examples))
     if task.test is not None:
         readings["test"] = read_examples(Path(task.test), task, labelled=False, skip_bad_rows=skip_bad_rows)
     return task, readings
@@ -83,14 +100,8 @@ def read_examples(path: Path, task: Task, labelled: bool = True, skip_bad_rows: 
 
     Raises DataError naming the first bad row, unless bad rows are to be skipped: then they are in the result.
     """
-    reading = examine(read_table(path, task.format, task.encoding, task.quoting), task, labelled)
-    if reading.bad_rows and not skip_bad_rows:
-        more = len(reading.bad_rows) - 1
-        raise DataError(
-            f"{reading.bad_rows[0]}"
-            + (f"\nand {more} more bad row{'s' if more > 1 else ''} in this file" if more else "")
-            + "\ncorrect the file, or pass --skip-bad-rows to leave such rows out"
-        )
+    table = read_table(path, task.format, task.encoding, task.quoting)
+    reading = examine(table, task, labelled).without_bad_rows(skip_bad_rows)
     if not len(reading.examples):
         raise DataError(f"{path} has no row that can be used; {several([str(b) for b in reading.bad_rows], 1)}")
     return reading
@@ -98,35 +109,37 @@ def read_examples(path: Path, task: Task, labelled: bool = True, skip_bad_rows: 
 
 def examine(table: Table, task: Task, labelled: bool) -> Reading:
     """Sorts a table's rows into examples and bad rows."""
-    text_places = [table.column(name) for name in task.text_columns]
-    label_place = table.column(task.label) if labelled else None
-    ids = ids_of(table, task)
-    bad: dict[int, BadRow] = {}
-    texts: list[list[str]] = [[] for _ in text_places]
-    labels: list[str] = []
-    for row, cells in enumerate(table.rows, start=1):
-        fault = _fault(table, row, task, text_places, label_place)
-        if not ids[row - 1].strip():
-            fault = fault or (task.id or "", "the id is blank; give the row one")
-        if fault:
-            bad[row] = BadRow(table.path, row, ids[row - 1], *fault)
-        for place, column in zip(text_places, texts, strict=True):
-            column.append(as_text(cells[place]))
-        labels.append("" if label_place is None else canonical_label(cells[label_place]))
-    notes = list(table.notes)
-    classes = task.labels
-    if labelled and not task.is_regression:
-        good = [label for row, label in enumerate(labels, start=1) if row not in bad]
-        classes = classes or label_order(set(good))
-        notes += _label_notes(table, label_place)
-    numbers = _numbers(table, task, labels, classes, bad) if labelled else None
-    kept = [place for place in range(len(table.rows)) if place + 1 not in bad]
-    examples = Examples(
-        [ids[place] for place in kept],
-        [[column[place] for place in kept] for column in texts],
-        numbers[kept] if numbers is not None else None,
+    places = _Places(
+        [table.column(name) for name in task.text_columns],
+        table.column(task.label) if labelled else None,
+        None if task.id is None else table.column(task.id),
     )
-    return Reading(examples, classes, [bad[row] for row in sorted(bad)], notes, list(table.warnings))
+    ids = ids_of(table, task)
+    faults = {row: _fault(table, row, task, places) for row in range(1, len(table.rows) + 1)}
+    bad = [BadRow(table.path, row, ids[row - 1], *fault) for row, fault in faults.items() if fault]
+    kept = [cells for row, cells in enumerate(table.rows, start=1) if not faults[row]]
+    labels = [canonical_label(cells[places.label]) for cells in kept] if places.label is not None else None
+    classes, notes, warnings = task.labels, list(table.notes), list(table.warnings)
+    if labels is not None and places.label is not None and not task.is_regression:
+        notes += _label_notes([as_text(cells[places.label]) for cells in kept])
+        if classes is None:
+            classes = label_order(set(labels))
+            warnings += _near_duplicates(classes)
+    examples = Examples(
+        [ids[row - 1] for row, fault in faults.items() if not fault],
+        [[as_text(cells[place]) for cells in kept] for place in places.texts],
+        None if labels is None else _numbers(task, labels, classes),
+    )
+    return Reading(examples, classes, bad, notes, warnings)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where a table keeps what a task needs; None for what it does not need."""
+
+    texts: list[int]
+    label: int | None
+    id: int | None
 
 
 def ids_of(table: Table, task: Task) -> list[str]:
@@ -137,75 +150,68 @@ def ids_of(table: Table, task: Task) -> list[str]:
     return [as_text(cells[place]) for cells in table.rows]
 
 
-def as_text(cell: Cell) -> str:
-    """A cell as the text that a CSV file would hold: true, 1, 1.5; a missing one is empty."""
-    if cell is None:
-        return ""
-    return str(cell).lower() if isinstance(cell, bool) else str(cell)
-
-
 def is_blank(text: str) -> bool:
-    """Whether nothing is left without separators and control or formatting characters (zero-width space, NUL)."""
-    return all(unicodedata.category(character)[0] in "ZC" for character in text)
-
-
-def canonical_label(cell: Cell) -> str:
-    """One spelling a class: '1', '1.0' and 1.0 are '1'; 'True' and true are 'true'; outer blanks go, case stays."""
-    text = as_text(cell).strip()
-    if text.lower() in ("true", "false"):
-        return text.lower()
-    whole = re.fullmatch(r"([+-]?)(0|[1-9]\d*)(?:\.0*)?", text)
-    return text if whole is None else str(int(whole[1] + whole[2]))
+    """Whether a text has nothing but what BERT's tokenizer drops: blanks, control, format and private characters."""
+    return all(unicodedata.category(character) in BLANK for character in text)
 
 
 def label_order(labels: set[str]) -> list[str]:
     """Whole numbers by size, then words by alphabet."""
-    return sorted(labels, key=lambda label: (not _is_whole(label), int(label) if _is_whole(label) else 0, label))
+    return sorted(labels, key=lambda label: (not _is_whole(label), float(label) if _is_whole(label) else 0, label))
 
 
 def _is_whole(text: str) -> bool:
     return re.fullmatch(r"-?\d+", text) is not None
 
 
-def _fault(
-    table: Table, row: int, task: Task, text_places: list[int], label_place: int | None
-) -> tuple[str, str] | None:
+def _fault(table: Table, row: int, task: Task, places: _Places) -> tuple[str, str] | None:
     """The column and the reason that make a row unusable, or None."""
     if row in table.short:
         return "", table.short[row]
     cells = table.rows[row - 1]
-    for name, place in zip(task.text_columns, text_places, strict=True):
+    for name, place in zip(task.text_columns, places.texts, strict=True):
         if not isinstance(cells[place], str | int | float | bool | None):
             return name, f"a value of type {type(cells[place]).__name__} is not a text; store text"
-        if label_place is not None and is_blank(as_text(cells[place])):
+        if places.label is not None and is_blank(as_text(cells[place])):
             return name, "the text is blank; write one"
-    if label_place is None:
-        return None
-    cell = cells[label_place]
-    if isinstance(cell, bytes | list | dict | tuple):
-        return task.label, f"a value of type {type(cell).__name__} is not a label; store text or a number"
-    if is_blank(as_text(cell)):
-        return task.label, "the label is blank; write one"
-    reason = _label_fault(canonical_label(cell), task)
-    return (task.label, reason) if reason else None
-
-
-def _label_fault(label: str, task: Task) -> str | None:
-    number = _number(label)
-    if task.is_regression:
-        low, high = task.bounds
-        if number is None or not low <= number <= high:
-            return f"'{label}' is not a number in {low:g}..{high:g}; correct it, or the task's range"
-        return None
-    if task.labels is not None and label not in [canonical_label(known) for known in task.labels]:
-        known = f"{task.labels[0]}..{task.labels[-1]}" if _consecutive(task.labels) else ", ".join(task.labels[:8])
-        return f"'{label}' is not among {known}; correct it, or the task's labels"
-    if task.labels is None and number is not None and not _is_whole(label):
-        return f"'{label}' is a score, not a class; correct it, or make the task a pair-regression"
+    if places.label is not None and (reason := _label_fault(cells[places.label], task)):
+        return task.label, reason
+    if places.id is not None and (reason := _cell_fault(cells[places.id], "id")):
+        return task.id or "", reason
     return None
 
 
-def _number(text: str) -> float | None:
+def _cell_fault(cell: Cell, what: str) -> str | None:
+    """Why a cell can be no id or label of any task, or None."""
+    if isinstance(cell, bytes | list | dict):
+        return f"a value of type {type(cell).__name__} is not {'an' if what == 'id' else 'a'} {what}; store text"
+    if is_blank(as_text(cell)):
+        state = "null" if cell is None else "NaN" if isinstance(cell, float) else "blank"
+        return f"the {what} is {state}; write one"
+    return None
+
+
+def _label_fault(cell: Cell, task: Task) -> str | None:
+    """Why a cell is no label of the task, or None."""
+    if reason := _cell_fault(cell, "label"):
+        return reason
+    label = canonical_label(cell)
+    number, quoted = as_number(label), f"'{shown(label)}'"
+    if task.is_regression:
+        low, high = task.bounds
+        if number is None or not low <= number <= high:
+            return f"{quoted} is not a number in {low:g}..{high:g}; correct it, or the task's range"
+    elif task.labels is not None:
+        if label not in [canonical_label(known) for known in task.labels]:
+            return f"{quoted} is not among {_listed(task.labels)}; correct it, or the task's labels"
+    elif (number is not None and not _is_whole(label)) or (isinstance(cell, float) and not cell.is_integer()):
+        remedy = "correct it, or make the task a pair-regression" if task.is_pair else "correct it"
+        return f"{quoted} is a score, not a class; {remedy}"
+    return None
+
+
+def as_number(text: str) -> float | None:
+    """The finite number that a label or an answer is, or None."""
     try:
         number = float(text)
     except ValueError:
@@ -213,47 +219,59 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) and "_" not in text else None
 
 
+def _listed(labels: list[str]) -> str:
+    """Classes as a message names them: 0..4, or the first few."""
+    if len(labels) > 2 and _consecutive(labels):
+        return f"{labels[0]}..{labels[-1]}"
+    return ", ".join(shown(label, 20) for label in labels[:8]) + (", …" if len(labels) > 8 else "")
+
+
 def _consecutive(labels: list[str]) -> bool:
     first = int(labels[0]) if _is_whole(labels[0]) else 0
     return labels == [str(first + place) for place in range(len(labels))]
 
 
-def _numbers(table: Table, task: Task, labels: list[str], classes: list[str] | None, bad: dict[int, BadRow]) -> Labels:
-    """Labels as numbers [N]: the score, or the class's place among the classes; NaN in bad rows."""
+def _numbers(task: Task, labels: list[str], classes: list[str] | None) -> Labels:
+    """Canonical labels as numbers [N]: the score, or the class's place among the classes."""
+    if task.is_regression:
+        return np.array([float(label) for label in labels])
     places = {canonical_label(name): place for place, name in enumerate(classes or ())}
-    numbers = np.full(len(table.rows), np.nan)
-    for row, label in enumerate(labels, start=1):
-        if row not in bad:
-            numbers[row - 1] = float(label) + 0.0 if task.is_regression else places[label]
-    return numbers
+    return np.array([float(places[label]) for label in labels])
 
 
-def _label_notes(table: Table, label_place: int | None) -> list[str]:
+def _label_notes(cells: list[str]) -> list[str]:
     """What was done to labels before they were compared, said once for the file."""
-    assert label_place is not None
-    cells = [as_text(cells[label_place]) for cells in table.rows]
     trimmed = sum(cell != cell.strip() for cell in cells)
     respelt = Counter(cell.strip() for cell in cells if canonical_label(cell) != cell.strip())
-    notes = [f"trimmed blanks around {trimmed:,} labels"] if trimmed else []
-    if respelt:
-        pairs = ", ".join(f"'{cell}' as '{canonical_label(cell)}'" for cell, _ in respelt.most_common(3))
-        notes.append(f"read label {pairs}")
-    folded = Counter(label.casefold() for label in {canonical_label(cell) for cell in cells})
-    alike = [label for label, count in folded.items() if count > 1]
-    return notes + [f"labels that differ in case alone count as different classes: '{label}'" for label in alike]
+    notes = [f"trimmed the blanks around labels, in {trimmed:,} row(s)"] if trimmed else []
+    pairs = ", ".join(f"'{cell}' as '{canonical_label(cell)}'" for cell, _ in respelt.most_common(3))
+    return notes + ([f"read label {pairs}"] if pairs else [])
 
 
-def _at_least_two_classes(path: Path, train: Reading) -> None:
+def _near_duplicates(classes: list[str]) -> list[str]:
+    folded = Counter(label.casefold() for label in classes)
+    alike = [f"'{shown(label)}'" for label in classes if folded[label.casefold()] > 1]
+    return [f"labels {', '.join(alike[:6])} differ in case alone and count as different classes"] if alike else []
+
+
+def _check_classes(path: Path, task: Task, train: Reading) -> None:
+    """Raises DataError where the train file's classes are too few, or too many for the task's loss."""
     assert train.examples.labels is not None
+    assert train.labels is not None
     present = np.unique(train.examples.labels)
     if len(present) < 2:
-        name = (train.labels or ["?"])[int(present[0])]
+        name = shown(train.labels[int(present[0])])
         raise DataError(f"{path}: every row has the label '{name}'; a classification needs two, add rows of another")
+    if task.loss == "bce" and len(train.labels) != 2:
+        raise DataError(
+            f"{path} has {len(train.labels)} labels, {_listed(train.labels)}, and loss 'bce' is for two; correct them, "
+            "or take cross-entropy"
+        )
 
 
-def _missing_classes(path: Path, task: Task, examples: Examples) -> list[str]:
+def _missing_classes(task: Task, examples: Examples) -> list[str]:
     if task.is_regression or examples.labels is None:
         return []
     present = {int(label) for label in examples.labels}
     missing = [name for place, name in enumerate(task.labels or ()) if place not in present]
-    return [f"{path} has no example of label {', '.join(missing)}"] if missing else []
+    return [f"no example has the label {_listed(missing)}"] if missing else []

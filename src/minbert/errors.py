@@ -25,6 +25,10 @@ class TrainingError(MinbertError):
     """Training cannot go on: a loss or a gradient is no longer a number."""
 
 
+class RunInterruptedError(Exception):
+    """The user stopped a run. The message says what is saved and how to go on."""
+
+
 def several(faults: list[str], shown: int = 3) -> str:
     """Joins faults into one sentence; the first few are spelled out and the rest counted."""
     more = f"; and {len(faults) - shown} more" if len(faults) > shown else ""

@@ -63,8 +63,13 @@ def evaluate(model: MultitaskModel, encoded: Mapping[str, Encoded]) -> Evaluatio
 def score(task: Task, predictions: Predictions) -> TaskScore:
     """Every metric of the task's kind, the interval of its own one, and the constant answer's score."""
     assert predictions.labels is not None
-    given, labels = metric_input(task, predictions), predictions.labels
-    values = {name: metrics.METRICS[name](given, labels) for name in KINDS[task.kind].metrics}
+    given = metric_input(task, predictions)
+    values = {name: metrics.METRICS[name](given, predictions.labels) for name in KINDS[task.kind].metrics}
+    return task_score(task, values, predictions.labels)
+
+
+def task_score(task: Task, values: dict[str, float | None], labels: metrics.Array) -> TaskScore:
+    """A score from metrics that are known already, and the labels [N] that they were taken on."""
     metric = task.metric or KINDS[task.kind].metrics[0]
     constant = np.full_like(labels, labels.mean() if task.is_regression else _majority(labels))
     return TaskScore(

@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +19,11 @@ def replacing(target: Path) -> Iterator[Path]:
     The temporary file lies in the same folder because a rename is atomic only within one file system.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(target, secrets.token_hex(4))
+    temporary.touch(exist_ok=False)  # with a normal file's permissions; tempfile's are for the owner alone
     try:
         yield temporary
         _flush(temporary)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner may read
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -44,9 +42,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     A folder cannot be renamed onto a full one, so the old one steps aside first; `recover_folder` mends
     the one moment at which a kill leaves only the old one under its other name.
     """
-    fresh, old = _beside(target, "new"), _beside(target, "old")
+    fresh = _beside(target, "new")
     recover_folder(target)
-    shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
         yield fresh
@@ -54,11 +51,10 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             if file.is_file():
                 _flush(file)
         if target.exists():
-            target.rename(old)
+            target.rename(_beside(target, "old"))
         fresh.rename(target)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        recover_folder(target)
 
 
 def recover_folder(target: Path) -> None:
@@ -91,9 +87,3 @@ def _beside(target: Path, word: str) -> Path:
 def _flush(file: Path) -> None:
     with file.open("r+b") as handle:
         os.fsync(handle.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # the only way to read it is to set it
-    os.umask(mask)
-    return mask

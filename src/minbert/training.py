@@ -4,49 +4,26 @@ Everything that step t does depends on (seed, t) and the weights alone, so resum
 Letters in shapes: T tasks.
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from minbert import gradients, optimizer
-from minbert.data import Reading, read_splits
-from minbert.errors import MinbertError, TrainingError
+from minbert.errors import TrainingError
 from minbert.evaluation import Evaluation, evaluate
+from minbert.jobs import Job, prepare, seed_of, training_batch
 from minbert.model import MultitaskModel
 from minbert.optimizer import AdamWSettings
-from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.recipes import Recipe, load
 from minbert.runs import Progress, Run, evaluation_metrics
-from minbert.schedules import SCHEDULES, Draw, Schedule, Stream
-from minbert.tasks import Split, Task
-from minbert.text import Encoded
-
-DEFAULT_EPOCHS = 3
-
-
-@dataclass(frozen=True)
-class Job:
-    """A recipe with all it needs in hand: data read and tokenised, streams and schedule laid out."""
-
-    recipe: Recipe
-    tasks: dict[str, Task]
-    readings: dict[str, dict[Split, Reading]]
-    encoded: dict[Split, dict[str, Encoded]]
-    streams: dict[str, Stream]
-    schedule: Schedule
-    last_step: int
-
-    @property
-    def names(self) -> list[str]:
-        return list(self.tasks)
+from minbert.schedules import Draw
+from minbert.tasks import Split
 
 
 @dataclass
@@ -56,6 +33,11 @@ class State:
     model: MultitaskModel
     optimizer: torch.optim.AdamW
     progress: Progress = field(default_factory=Progress)
+
+    @classmethod
+    def start(cls, job: Job, model: MultitaskModel) -> Self:
+        """Before the first update."""
+        return cls(model, _optimizer(job.recipe, model))
 
 
 @dataclass(frozen=True)
@@ -103,21 +85,6 @@ class EvaluationRecord:
 Record = StepRecord | EvaluationRecord
 
 
-@dataclass(frozen=True)
-class TaskPlan:
-    """What a run will train of one task, counted on the schedule itself before step 1."""
-
-    task: str
-    rows: int
-    batch_size: int
-    batches_per_pass: int
-    last_batch: int
-    updates: int
-    passes: float
-    share: float
-    weight: float
-
-
 def train(
     recipe: str | Path | Mapping[str, Any] | Recipe,
     *,
@@ -134,32 +101,11 @@ def train(
     resolved = load(recipe, data=data)
     run = Run(Path(runs) / resolved.name)
     run.check(resolved, resume, force)
-    job, state = prepare(resolved, skip_bad_rows)
+    job, model = prepare(resolved, skip_bad_rows)
     with run.writing(resolved, resume, force):
-        for _ in records(job, state, run):
+        for _ in records(job, State.start(job, model), run):
             pass
     return run
-
-
-def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, State]:
-    """Reads, checks and tokenises all that the recipe names, and builds the untrained model."""
-    folder = locate(recipe.encoder)
-    tasks: dict[str, Task] = {}
-    readings: dict[str, dict[Split, Reading]] = {}
-    for name, task in recipe.tasks.items():
-        try:
-            tasks[name], readings[name] = read_splits(task, skip_bad_rows)
-        except MinbertError as error:
-            raise type(error)(f"task '{name}': {error}") from None
-        if task.max_length is None and recipe.training.max_length is not None:
-            tasks[name] = tasks[name].model_copy(update={"max_length": recipe.training.max_length})
-    model = _build(recipe, folder, tasks)
-    encoded: dict[Split, dict[str, Encoded]] = {
-        split: {n: model.encode(n, r[split].examples) for n, r in readings.items() if split in r}
-        for split in ("train", "dev", "test")
-    }
-    job = _lay_out(recipe, tasks, readings, encoded)
-    return job, State(model, _optimizer(recipe, model))
 
 
 def records(job: Job, state: State, run: Run) -> Iterator[Record]:
@@ -179,10 +125,7 @@ def records(job: Job, state: State, run: Run) -> Iterator[Record]:
         if isinstance(record, EvaluationRecord) or _checkpoint_is_due(job, state):
             run.save_last(state.model, state.optimizer, state.progress)
         yield record
-    if job.encoded["test"]:
-        best = MultitaskModel.from_pretrained(run.best).to(state.model.device)
-        answered = {name: best.predict_encoded(name, examples) for name, examples in job.encoded["test"].items()}
-        run.write_predictions("best", "test", best, answered)
+    _answer_test(job, state, run)
 
 
 def steps(job: Job, state: State) -> Iterator[Record]:
@@ -202,9 +145,11 @@ def update(job: Job, state: State) -> StepRecord:
     torch.manual_seed(seed_of(recipe.seed, "dropout", step))  # dropout can use the global generator alone
     state.model.train()
     draws = job.schedule.draws(step)
-    parts = [task_gradient(job, state.model, draw, step) for draw in draws]
+    parts = [task_gradient(job, state.model, draw) for draw in draws]
 
     gram = gradients.gram_matrix([part.shared for part in parts])  # [T, T]
+    names = [job.names[draw.task] for draw in draws]
+    _check_finite(step, names, parts, gram)
     generator = torch.Generator().manual_seed(seed_of(recipe.seed, "surgery", step))
     weights = gradients.METHODS[recipe.gradients.method](gram, generator)  # [T]
     combined = gradients.weighted_sum([part.shared for part in parts], weights)
@@ -220,7 +165,6 @@ def update(job: Job, state: State) -> StepRecord:
     state.progress.step = step
     seconds = time.perf_counter() - started
     state.progress.seconds += seconds
-    names = [job.names[draw.task] for draw in draws]
     cosines = gradients.cosines(gram)
     return StepRecord(
         step=step,
@@ -244,7 +188,7 @@ class TaskGradient:
     tokens: int
 
 
-def task_gradient(job: Job, model: MultitaskModel, draw: Draw, step: int) -> TaskGradient:
+def task_gradient(job: Job, model: MultitaskModel, draw: Draw) -> TaskGradient:
     """The gradient of a task's weighted loss, averaged over its batches of this update.
 
     The encoder's gradient is taken away for the method to combine; the head's stays where the optimiser finds it.
@@ -252,7 +196,7 @@ def task_gradient(job: Job, model: MultitaskModel, draw: Draw, step: int) -> Tas
     name = job.names[draw.task]
     losses, tokens = [], 0
     for number in range(draw.first, draw.first + draw.count):
-        batch = _batch(job, name, number).to(model.device)
+        batch = training_batch(job, name, number).to(model.device)
         loss = model.loss(name, batch)
         (job.tasks[name].weight / draw.count * loss).backward()  # type: ignore[no-untyped-call]
         losses.append(float(loss.detach()))
@@ -262,12 +206,17 @@ def task_gradient(job: Job, model: MultitaskModel, draw: Draw, step: int) -> Tas
     for parameter in model.encoder.parameters():
         shared.append(parameter.grad)
         parameter.grad = None
-    if not math.isfinite(mean) or not all(g is None or bool(g.isfinite().all()) for g in shared):
-        raise TrainingError(
-            f"step {step}: the loss or gradient of task '{name}' is no longer a number; lower optimizer.lr or "
-            "set gradients.clip"
-        )
     return TaskGradient(shared, mean, tokens)
+
+
+def _check_finite(step: int, names: list[str], parts: list[TaskGradient], gram: Tensor) -> None:
+    """Raises TrainingError, before anything is changed, where a loss or a gradient's norm is no number."""
+    for name, part, square in zip(names, parts, gram.diagonal().tolist(), strict=True):
+        if not (math.isfinite(part.loss) and math.isfinite(square)):
+            raise TrainingError(
+                f"step {step}: the loss or gradient of task '{name}' is no longer a number; lower optimizer.lr or "
+                "set gradients.clip"
+            )
 
 
 def assess(job: Job, state: State) -> EvaluationRecord:
@@ -282,39 +231,6 @@ def assess(job: Job, state: State) -> EvaluationRecord:
         progress.stale += 1
     progress.evaluated_at = progress.step
     return EvaluationRecord(progress.step, evaluation, is_best)
-
-
-def plan(job: Job) -> list[TaskPlan]:
-    """What will be trained, task by task, counted on the schedule that the loop follows."""
-    updates_of = [0] * len(job.names)
-    for step in range(1, job.last_step + 1):
-        for draw in job.schedule.draws(step):
-            updates_of[draw.task] += draw.count
-    total = max(1, sum(updates_of))
-    plans = []
-    for number, name in enumerate(job.names):
-        stream = job.streams[name]
-        drawn = updates_of[number]
-        plans.append(
-            TaskPlan(
-                task=name,
-                rows=stream.rows,
-                batch_size=stream.batch_size,
-                batches_per_pass=stream.batches,
-                last_batch=stream.rows - (stream.batches - 1) * stream.batch_size,
-                updates=drawn // job.recipe.training.accumulate,
-                passes=drawn / stream.batches,
-                share=drawn / total,
-                weight=job.tasks[name].weight,
-            )
-        )
-    return plans
-
-
-def seed_of(seed: int, *what: str | int) -> int:
-    """A seed for one purpose: equal for equal arguments on every machine, unrelated for others."""
-    text = "/".join(str(part) for part in (seed, *what))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def card(job: Job, record: EvaluationRecord) -> str:
@@ -338,46 +254,6 @@ def card(job: Job, record: EvaluationRecord) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _build(recipe: Recipe, folder: Path, tasks: dict[str, Task]) -> MultitaskModel:
-    torch.manual_seed(seed_of(recipe.seed, "heads"))
-    needs_pooler = any(task.pooling == "cls" for task in tasks.values())
-    encoder = load_encoder(folder, needs_pooler, recipe.training.encoder_dropout)
-    model = MultitaskModel(encoder, load_tokenizer(folder), tasks, recipe.training.head_dropout)
-    return model.to(_device(recipe))
-
-
-def _device(recipe: Recipe) -> torch.device:
-    wanted = recipe.training.device
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("training.device = 'cuda', and torch sees no GPU here; set it to 'auto' or 'cpu'")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _lay_out(
-    recipe: Recipe,
-    tasks: dict[str, Task],
-    readings: dict[str, dict[Split, Reading]],
-    encoded: dict[Split, dict[str, Encoded]],
-) -> Job:
-    names, training = list(tasks), recipe.training
-    streams = {
-        name: Stream(
-            seed_of(recipe.seed, "order", name),
-            len(encoded["train"][name]),
-            recipe.batch_size(name),
-            encoded["train"][name].lengths if training.batching == "length" else None,
-        )
-        for name in names
-    }
-    batches = [streams[name].batches for name in names]
-    order = [names.index(name) for name in recipe.order]
-    schedule = SCHEDULES[recipe.schedule.kind](batches, order, training.steps_per_epoch, training.accumulate)
-    epochs = DEFAULT_EPOCHS if training.epochs is None and training.max_steps is None else training.epochs
-    limits = [] if epochs is None else [schedule.last_step(epochs)]
-    limits += [] if training.max_steps is None else [training.max_steps]
-    return Job(recipe, tasks, readings, encoded, streams, schedule, min(limits))
-
-
 def _optimizer(recipe: Recipe, model: MultitaskModel) -> torch.optim.AdamW:
     table = recipe.optimizer
     head_lr = 5 * table.lr if table.head_lr is None else table.head_lr
@@ -386,13 +262,11 @@ def _optimizer(recipe: Recipe, model: MultitaskModel) -> torch.optim.AdamW:
     return optimizer.build(model.encoder.named_parameters(), model.named_head_parameters(), settings)
 
 
-def _batch(job: Job, name: str, number: int) -> Any:
-    rows = job.streams[name].batch(number)
-    swapped = None
-    if job.recipe.training.swap_pairs:
-        generator = np.random.default_rng(seed_of(job.recipe.seed, "swap", name, number))
-        swapped = generator.random(len(rows)) < 0.5
-    return job.encoded["train"][name].batch(rows, swapped)
+def _answer_test(job: Job, state: State, run: Run) -> None:
+    """The best model's answers to the test files, whose labels nobody here knows."""
+    best = MultitaskModel.from_pretrained(run.best).to(state.model.device)
+    answered = {name: best.predict_encoded(name, examples) for name, examples in job.encoded["test"].items()}
+    run.write_predictions("best", "test", best, answered)
 
 
 def _is_done(job: Job, state: State) -> bool:

@@ -1,0 +1,51 @@
+"""The command line: commands by name, and what went wrong as a message and an exit code.
+
+0 done, 2 the user's input is wrong, 1 a fault of ours, 130 interrupted. Nothing heavy is imported here.
+"""
+
+import io
+import logging
+import sys
+
+import typer
+
+from minbert.cli.data import data_app
+from minbert.cli.train import demo, train
+from minbert.cli.use import embed, evaluate, predict
+from minbert.errors import MinbertError, RunInterruptedError
+
+app = typer.Typer(
+    name="minbert",
+    help="Learn several sentence tasks with one small BERT, see honest scores, and use the result.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, train, evaluate, predict, embed):
+    app.command()(command)
+app.add_typer(data_app, name="data")
+
+
+def main() -> None:
+    """Runs the command line; the only place that turns an error into an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an ASCII terminal gets `?` for what it cannot show
+            stream.reconfigure(errors="replace")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        app()
+    except MinbertError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+    except RunInterruptedError as interrupt:
+        print(f"interrupted: {interrupt}", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

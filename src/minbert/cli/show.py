@@ -1,0 +1,171 @@
+"""What the commands print: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from minbert.data import Reading
+    from minbert.evaluation import Evaluation
+    from minbert.jobs import Job, TaskPlan
+    from minbert.model import MultitaskModel, Prediction
+    from minbert.training import EvaluationRecord, Record, StepRecord
+
+results = Console(highlight=False, soft_wrap=False)
+messages = Console(stderr=True, highlight=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
+    """A table whose first `left` columns are words and whose other columns are numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, name in enumerate(columns):
+        made.add_column(name, justify="left" if place < left else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A score, or a word where it is undefined."""
+    return "undefined" if value is None else f"{value:.{digits}f}"
+
+
+def plan_table(plans: Sequence[TaskPlan]) -> Table:
+    """What will be trained, before the first step."""
+    columns = ("task", "rows", "batch", "batches", "last batch", "updates", "passes", "share", "weight")
+    return table(
+        "What will be trained",
+        columns,
+        (
+            (
+                plan.task,
+                f"{plan.rows:,}",
+                str(plan.batch_size),
+                f"{plan.batches_per_pass:,}",
+                str(plan.last_batch),
+                f"{plan.updates:,}",
+                f"{plan.passes:.2f}",
+                f"{plan.share:.0%}",
+                f"{plan.weight:g}",
+            )
+            for plan in plans
+        ),
+    )
+
+
+def plan_warnings(plans: Sequence[TaskPlan]) -> list[str]:
+    """What a reader of the plan should not miss."""
+    warnings = []
+    for plan in plans:
+        if plan.updates == 0:
+            warnings.append(f"task '{plan.task}' is never trained")
+        elif plan.passes < 1:
+            warnings.append(f"task '{plan.task}' trains on {plan.passes:.1%} of its rows")
+        if plan.weight == 0:
+            warnings.append(f"task '{plan.task}' has weight 0, so its labels change nothing")
+    return warnings
+
+
+def score_table(title: str, evaluation: Evaluation, before: Evaluation | None = None) -> Table:
+    """Every task's score with its interval, beside the best constant answer and the scores before training."""
+    columns = ["task", "metric", "rows", "always one answer", *(["before"] if before else []), "score", "95 % interval"]
+    rows = []
+    for name, score in evaluation.scores.items():
+        interval = "" if score.interval is None else f"{score.interval.low:.3f} – {score.interval.high:.3f}"
+        start = [number(before.scores[name].value)] if before else []
+        constant = number(score.baseline)
+        rows.append([name, score.metric, f"{score.examples:,}", constant, *start, number(score.value), interval])
+    if len(evaluation.scores) > 1:
+        rows.append(["sum", "", "", "", *([number(before.sum)] if before else []), number(evaluation.sum), ""])
+        start = [number(before.course)] if before else []
+        rows.append(["course", "", "", "", *start, number(evaluation.course), ""])
+    return table(title, columns, rows, left=2)
+
+
+def show_reading(file: str, reading: Reading) -> None:
+    """What in a file deserves a look, and every row that was left out."""
+    for warning in reading.warnings:
+        messages.print(f"warning: {file}: {warning}")
+    if reading.bad_rows:
+        messages.print(f"{file}: skipped {len(reading.bad_rows)} of {reading.rows:,} rows:")
+        for bad in reading.bad_rows:
+            messages.print(f"  {bad}", soft_wrap=True)
+
+
+def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> None:
+    """An answer a line: the prediction, what stands behind it, the input."""
+    for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
+        shown = given if isinstance(given, str) else "\t".join(given)
+        results.print(f"{answer_line(prediction)}\t{shown}", soft_wrap=True, markup=False)
+
+
+def answer_line(prediction: Prediction) -> str:
+    """The answer and, for a class, its probability; a note where the input was blank or cut."""
+    if prediction.probabilities is None:
+        answer = f"{prediction.answer:.2f}"
+    else:
+        answer = f"{prediction.answer}\t{prediction.probabilities[str(prediction.answer)]:.2f}"
+    return f"{answer}\t[{prediction.note}]" if prediction.note else answer
+
+
+class TrainingDisplay:
+    """Progress of a run on standard error: a bar on a terminal, plain lines elsewhere."""
+
+    SECONDS_BETWEEN_LINES = 20.0
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=messages,
+            disable=not messages.is_terminal,
+        )
+        self.training = self.bar.add_task("training", total=job.last_step)
+        self.seconds, self.steps, self.last_line = 0.0, 0, time.monotonic()
+
+    def __enter__(self) -> TrainingDisplay:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def show(self, record: Record) -> None:
+        """Takes a record of the loop: a step moves the bar, an evaluation is a line that stays."""
+        from minbert.training import StepRecord
+
+        if isinstance(record, StepRecord):
+            self._step(record)
+        else:
+            messages.print(self._evaluation(record))
+
+    def _step(self, record: StepRecord) -> None:
+        self.seconds += record.seconds
+        self.steps += 1
+        losses = "  ".join(f"{name} {loss:.3f}" for name, loss in record.losses.items())
+        self.bar.update(self.training, completed=record.step, description=f"loss {losses}")
+        if not messages.is_terminal and time.monotonic() - self.last_line > self.SECONDS_BETWEEN_LINES:
+            self.last_line = time.monotonic()
+            left = self.seconds / self.steps * (self.job.last_step - record.step)
+            messages.print(f"step {record.step}/{self.job.last_step}  loss {losses}  {duration(left)} left")
+
+    def _evaluation(self, record: EvaluationRecord) -> str:
+        scores = "  ".join(f"{name} {number(s.value)}" for name, s in record.evaluation.scores.items())
+        best = "  best so far" if record.is_best and record.step else ""
+        return f"step {record.step}/{self.job.last_step}  dev: {scores}  sum {record.evaluation.sum:.3f}{best}"
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, or hours and minutes."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min {rest:02} s"

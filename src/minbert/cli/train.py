@@ -1,0 +1,176 @@
+"""`minbert train` and `minbert demo`: from a recipe to a run's folder, and what is shown on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from minbert.errors import RunError, RunInterruptedError
+
+if TYPE_CHECKING:
+    from minbert.evaluation import Evaluation
+    from minbert.jobs import Job
+    from minbert.recipes import Recipe
+    from minbert.runs import Run
+
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs' folders.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder with the tasks' files; without it, the starter data.")
+]
+SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out rows that cannot be used, and list them.")]
+STARTER_INPUTS: dict[str, list[str] | list[tuple[str, str]]] = {
+    "sst": ["The soup was cold and nobody apologised, yet I would go back for the cake."],
+    "para": [("How do I get wax out of a tablecloth?", "What removes candle wax from linen?")],
+    "sts": [("Two children feed the ducks.", "Kids are giving bread to birds on a pond.")],
+}
+
+STARTER_ANSWERS = {
+    "sst": "how it sounds, from 0 very negative to 4 very positive, and the probability of that grade",
+    "para": "1 if the two ask the same, and the probability of that answer",
+    "sts": "how alike the two are, from 0 to 5",
+}
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/default.toml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: --set training.epochs=3. Repeatable.")
+    ] = None,
+    data: DataOption = None,
+    runs: RunsOption = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="Name of the run, and of its folder.")] = None,
+    skip_bad_rows: SkipOption = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    force: ForceOption = False,
+) -> None:
+    """Train a recipe and keep the run: scores, models and predictions in runs/NAME."""
+    from minbert.recipes import load
+
+    if resume and force:
+        raise RunError("--resume goes on with a run and --force replaces it; choose one")
+    command = shlex.join(
+        ["minbert", *(word for word in sys.argv[1:] if word not in ("--force", "--resume")), "--resume"]
+    )
+    run_training(load(recipe, overrides or (), data, name), runs, command, skip_bad_rows, resume, force)
+
+
+def demo(
+    runs: RunsOption = Path("runs"),
+    force: ForceOption = False,
+) -> None:
+    """Learn three tasks from the small data set that ships, in a minute or two, and answer three inputs."""
+    from minbert.cli.show import messages, results, show_answers
+    from minbert.model import MultitaskModel
+    from minbert.recipes import STARTER, load
+
+    messages.print("One BERT learns three tasks: sentiment (sst), same question (para), similarity (sts).\n")
+    run = run_training(load(STARTER / "demo.toml"), runs, "minbert demo --force", force=force)
+    results.print("Dev sets this small are noisy: the intervals say how far another one could lie.\n")
+    best = MultitaskModel.from_pretrained(run.best)
+    for task, inputs in STARTER_INPUTS.items():
+        results.print(f"{task}: {STARTER_ANSWERS[task]}")
+        show_answers(best, task, inputs)
+    results.print(f"\nThe model is in {run.best}. Try next:")
+    results.print(f'  echo "A great film" | minbert predict {run.best} --task sst', soft_wrap=True)
+    results.print(f"  minbert evaluate {run.best}", soft_wrap=True)
+    results.print("  minbert train recipes/default.toml --data DATA", soft_wrap=True)
+
+
+def run_training(
+    recipe: Recipe,
+    runs: Path,
+    resume_command: str,
+    skip_bad_rows: bool = False,
+    resume: bool = False,
+    force: bool = False,
+) -> Run:
+    """Trains with everything shown; on an interrupt the state is saved and the way on printed."""
+    from minbert.cli.show import TrainingDisplay
+    from minbert.jobs import prepare
+    from minbert.runs import Run
+    from minbert.training import State, records
+
+    run = Run(runs / recipe.name)
+    run.check(recipe, resume, force)
+    job, model = prepare(recipe, skip_bad_rows)
+    show_job(job)
+    state = State.start(job, model)
+    with run.writing(recipe, resume, force), interrupts() as interrupted, TrainingDisplay(job) as display:
+        for record in records(job, state, run):
+            display.show(record)
+            if interrupted:
+                run.save_last(state.model, state.optimizer, state.progress)
+                raise RunInterruptedError(
+                    f"step {record.step} of {job.last_step} is saved; go on with\n{resume_command}"
+                )
+    show_outcome(job, run, state.progress.best_step)
+    return run
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """Collects the first Ctrl-C or termination signal for the loop to see; the next one acts at once."""
+    caught: list[int] = []
+    before: dict[signal.Signals, object] = {}
+
+    def catch(number: int, frame: object) -> None:  # noqa: ARG001
+        caught.append(number)
+        for one, handler in before.items():
+            signal.signal(one, handler)  # type: ignore[arg-type]
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        before[one] = signal.signal(one, catch)
+    try:
+        yield caught
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)  # type: ignore[arg-type]
+
+
+def show_job(job: Job) -> None:
+    """What was read, what was left out, and what will be trained."""
+    from minbert.cli.show import messages, plan_table, plan_warnings, show_reading
+    from minbert.jobs import plan
+
+    for name, splits in job.readings.items():
+        for split, reading in splits.items():
+            show_reading(f"{name} {split}", reading)
+            cut = int(job.encoded[split][name].cut.sum())
+            if cut:
+                messages.print(f"warning: {name} {split}: {cut:,} texts are longer than the limit and lose their end")
+    plans = plan(job)
+    messages.print(plan_table(plans))
+    messages.print(f"{job.last_step:,} updates; texts are cut at {job.max_length} tokens")
+    for warning in plan_warnings(plans):
+        messages.print(f"warning: {warning}")
+
+
+def show_outcome(job: Job, run: Run, best_step: int) -> None:
+    """Dev scores of the best model beside those before training and the best constant answer."""
+    from minbert.cli.show import results, score_table
+
+    before, best = restored(job, run, 0), restored(job, run, best_step)
+    if best.scores:
+        results.print(score_table(f"Scores on dev: the best model, of step {best_step}", best, before))
+    results.print(f"run {run.folder}   model {run.best}   predictions {run.predictions}", soft_wrap=True)
+
+
+def restored(job: Job, run: Run, step: int) -> Evaluation:
+    """The evaluation at a step, from the run's records."""
+    from minbert.evaluation import Evaluation, task_score
+
+    record = next(r for r in run.records() if r["kind"] == "evaluation" and r["step"] == step)
+    scores = {}
+    for name, values in record["metrics"].items():
+        labels = job.encoded["dev"][name].labels
+        assert labels is not None
+        scores[name] = task_score(job.tasks[name], values, labels)
+    return Evaluation(scores, {})

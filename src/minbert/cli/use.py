@@ -1,0 +1,286 @@
+"""`minbert evaluate`, `predict` and `embed`: a trained model at work."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from minbert.cli.train import DataOption, ForceOption, SkipOption
+from minbert.errors import DataError, ModelError, RunError, near
+
+if TYPE_CHECKING:
+    from minbert.data import Reading
+    from minbert.evaluation import Evaluation
+    from minbert.model import MultitaskModel
+    from minbert.predictions import Predictions
+    from minbert.tables import Cell, Table
+    from minbert.tasks import Task
+
+ModelArgument = Annotated[Path, typer.Argument(help="A run's folder or a model's, such as runs/demo/best.")]
+TaskOption = Annotated[str | None, typer.Option("--task", help="The task; not needed where there is only one.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(help="A run's folder, a model's, or a file of predictions (then --task is needed).")
+    ],
+    data: DataOption = None,
+    split: Annotated[Literal["train", "dev", "test"], typer.Option(help="Which labelled files to score.")] = "dev",
+    task: TaskOption = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="Score this labelled file of --task instead of a split.")
+    ] = None,
+    skip_bad_rows: SkipOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a model, or a file of predictions, on labelled examples."""
+    from minbert.cli.show import results, score_table
+
+    if model.is_file():
+        evaluation = _score_file(model, task, input_file, data, split, skip_bad_rows)
+    else:
+        evaluation = _score_model(model, task, input_file, data, split, skip_bad_rows)
+    if as_json:
+        print(json.dumps(_as_json(evaluation), indent=2))
+    else:
+        results.print(score_table(f"Scores on {input_file or split}", evaluation))
+
+
+def predict(
+    model: ModelArgument,
+    task: TaskOption = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="CSV, TSV, JSON lines or Parquet; without it, standard input.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="File to write; its name's ending says the format.")] = None,
+    file_format: Annotated[
+        Literal["course"] | None, typer.Option("--format", help="course: the course's prediction file, to the byte.")
+    ] = None,
+    skip_bad_rows: SkipOption = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer new texts: lines on standard input (a tab between a pair's texts), or the rows of a file."""
+    from minbert.model import MultitaskModel
+
+    if input_file is None and (output or file_format):
+        raise DataError("--output and --format go with --input FILE; lines of standard input are answered as lines")
+    if file_format and output is None:
+        raise DataError("--format course writes a file; name it with --output")
+    if output is not None:
+        _may_write(output, force)
+    loaded = MultitaskModel.from_pretrained(model)
+    name = _chosen(loaded, task)
+    if input_file is None:
+        _answer_lines(loaded, name, as_json)
+    else:
+        _answer_file(loaded, name, input_file, output, file_format is not None, skip_bad_rows, as_json)
+
+
+def embed(
+    model: Annotated[str, typer.Argument(help="A run's folder, a model's, a BERT checkpoint's, or minilm.")],
+    input_file: Annotated[Path, typer.Option("--input", help="CSV, TSV, JSON lines, Parquet, or .txt by lines.")],
+    output: Annotated[Path, typer.Option(help="The .npy file to write: float32, a row a text.")],
+    column: Annotated[str | None, typer.Option(help="Column of the texts; not needed where there is only one.")] = None,
+    pooling: Annotated[Literal["mean", "cls", "cls-raw"], typer.Option(help="How tokens become one vector.")] = "mean",
+    normalize: Annotated[bool, typer.Option("--normalize", help="Give every vector length 1.")] = False,
+    force: ForceOption = False,
+) -> None:
+    """Turn texts into vectors."""
+    import numpy as np
+
+    from minbert.cli.show import messages
+    from minbert.files import replacing
+    from minbert.model import MultitaskModel
+
+    if output.suffix != ".npy":
+        raise DataError(f"{output}: vectors are written as .npy; name the file so")
+    _may_write(output, force)
+    texts = _texts_of(input_file, column)
+    loaded = MultitaskModel.from_encoder(model, pooling)
+    vectors = loaded.embed(texts, pooling, normalize)
+    with replacing(output) as temporary, temporary.open("wb") as handle:
+        np.save(handle, vectors)
+    rows, size = vectors.shape
+    messages.print(f"{rows:,} vectors of {size} numbers in {output}; texts are cut at {loaded.max_length} tokens")
+
+
+def _score_model(
+    model: Path, task: str | None, file: Path | None, data: Path | None, split: str, skip_bad_rows: bool
+) -> Evaluation:
+    from minbert.evaluation import evaluate as evaluate_encoded
+    from minbert.model import MultitaskModel
+
+    loaded = MultitaskModel.from_pretrained(model)
+    if file is not None:
+        files = {_chosen(loaded, task): file}
+    else:
+        names = list(loaded.tasks) if task is None else [_chosen(loaded, task)]
+        files = {name: _file_of(name, data, split, model) for name in names}
+    readings = {name: _labelled(path, loaded.tasks[name], skip_bad_rows) for name, path in files.items()}
+    return evaluate_encoded(loaded, {name: loaded.encode(name, r.examples) for name, r in readings.items()})
+
+
+def _score_file(
+    file: Path, task: str | None, labelled: Path | None, data: Path | None, split: str, skip_bad_rows: bool
+) -> Evaluation:
+    """Scores a prediction file, matched to the labels by id."""
+    from minbert.evaluation import Evaluation, score
+    from minbert.predictions import from_answers, read_course
+    from minbert.tasks import BUILT_IN, Task
+
+    if task not in BUILT_IN:
+        raise DataError(f"to score {file}, name its task: --task {', --task '.join(BUILT_IN)}")
+    spec = Task.model_validate(BUILT_IN[task]).completed(None)
+    examples = _labelled(labelled or _file_of(task, data, split, None), spec, skip_bad_rows).examples
+    answered = from_answers(file, examples, read_course(file, spec))
+    return Evaluation({task: score(spec, answered)}, {task: answered})
+
+
+def _labelled(path: Path, task: Task, skip_bad_rows: bool) -> Reading:
+    from minbert.cli.show import show_reading
+    from minbert.data import read_examples
+
+    reading = read_examples(path, task, skip_bad_rows=skip_bad_rows)
+    show_reading(str(path), reading)
+    return reading
+
+
+def _file_of(task: str, data: Path | None, split: str, model: Path | None) -> Path:
+    """Where a task's split lies: the course's name in --data or the starter data, else as the run's recipe said."""
+    from minbert.recipes import STARTER
+    from minbert.runs import Run
+    from minbert.tasks import BUILT_IN
+
+    if data is not None or model is None:
+        if task in BUILT_IN:
+            return (STARTER if data is None else data) / str(BUILT_IN[task][split])
+        raise DataError(f"task '{task}' is not built in; name its labelled file: --task {task} --input FILE")
+    for folder in (model, model.parent):
+        if (folder / "recipe.toml").is_file():
+            file = getattr(Run(folder).recipe().tasks.get(task), split, None)
+            if file is not None:
+                return Path(file)
+    raise DataError(f"where task '{task}' has its {split} file is not known here; pass --data DIR or --input FILE")
+
+
+def _as_json(evaluation: Evaluation) -> dict[str, object]:
+    tasks = {
+        name: {
+            "metric": score.metric,
+            "score": score.value,
+            "interval": score.interval,
+            "always_one_answer": score.baseline,
+            "rows": score.examples,
+            "metrics": score.metrics,
+        }
+        for name, score in evaluation.scores.items()
+    }
+    return {"tasks": tasks, "sum": evaluation.sum, "course": evaluation.course}
+
+
+def _chosen(model: MultitaskModel, task: str | None) -> str:
+    names = list(model.tasks)
+    if task is None and len(names) == 1:
+        return names[0]
+    if task is None:
+        raise ModelError(f"this model has {len(names)} tasks; choose one: --task {', --task '.join(names)}")
+    if task not in names:
+        raise ModelError(f"this model has no task '{task}'{near(task, names)}; it has {', '.join(names)}")
+    return task
+
+
+def _answer_lines(model: MultitaskModel, task: str, as_json: bool) -> None:
+    """Answers standard input, in order."""
+    pair = model.tasks[task].is_pair
+    if sys.stdin.isatty():
+        print("one text a line" + (", a tab between the two" if pair else "") + "; Ctrl-D ends", file=sys.stderr)
+    lines = [line.rstrip("\r\n") for line in sys.stdin]
+    for row, line in enumerate(lines, start=1):
+        if pair and line.count("\t") != 1:
+            raise DataError(f"standard input, row {row}: task '{task}' takes two texts with one tab between them")
+    _print_answers(model, task, [line.split("\t") for line in lines] if pair else lines, as_json)
+
+
+def _answer_file(
+    model: MultitaskModel, name: str, file: Path, output: Path | None, course: bool, skip_bad_rows: bool, as_json: bool
+) -> None:
+    """Answers the rows of a file: into another file, else line by line on standard output."""
+    from minbert.cli.show import messages, show_reading
+    from minbert.data import examine
+    from minbert.predictions import write_course
+    from minbert.tables import read_table, write_table
+
+    task = model.tasks[name]
+    table = read_table(file, task.format, task.encoding, task.quoting)
+    if not course and task.id not in table.header:
+        task = task.model_copy(update={"id": None})  # ids are the course's business; other files need none
+    reading = examine(table, task, labelled=False).without_bad_rows(skip_bad_rows)
+    show_reading(str(file), reading)
+    if output is None:
+        texts = reading.examples.texts
+        inputs = texts[0] if len(texts) == 1 else [list(pair) for pair in zip(*texts, strict=True)]
+        _print_answers(model, name, inputs, as_json)
+        return
+    encoded = model.encode(name, reading.examples)
+    answered = model.predict_encoded(name, encoded)
+    if course:
+        write_course(output, name, task, answered)
+    else:
+        write_table(output, *_with_answers(table, task, reading, answered, model.notes(encoded, reading.examples)))
+    messages.print(f"{len(answered.ids):,} answers in {output}; texts are cut at {task.max_length} tokens")
+
+
+def _print_answers(model: MultitaskModel, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
+    from minbert.cli.show import show_answers
+
+    if not as_json:
+        show_answers(model, task, inputs)
+        return
+    for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
+        print(json.dumps({"input": given} | vars(prediction), ensure_ascii=False))
+
+
+def _with_answers(
+    table: Table, task: Task, reading: Reading, answered: Predictions, notes: list[str]
+) -> tuple[list[str], list[list[Cell]]]:
+    """The table's own columns, then the answer's, then a note on blank and cut texts."""
+    from minbert.predictions import columns, rows
+
+    added = [*columns(task), "note"]
+    taken = [name for name in added if name in table.header]
+    if taken:
+        raise DataError(f"{table.path} has a column '{taken[0]}' already; rename it, since the answers take that name")
+    bad = {row.row for row in reading.bad_rows}
+    kept = [cells for row, cells in enumerate(table.rows, start=1) if row not in bad]
+    answers = zip(kept, rows(task, answered), notes, strict=True)
+    return [*table.header, *added], [[*own, *answer, note] for own, answer, note in answers]
+
+
+def _texts_of(file: Path, column: str | None) -> list[str]:
+    """The texts of a file's column, or the lines of a .txt file."""
+    from minbert.data import as_text
+    from minbert.tables import read_lines, read_table
+
+    if file.suffix == ".txt":
+        return read_lines(file)
+    table = read_table(file)
+    if column is None and len(table.header) > 1:
+        listed = ", ".join(name for name in table.header if name)
+        raise DataError(f"{file} has several columns; choose one of {listed} with --column")
+    place = table.column(column or table.header[0])
+    for row, reason in table.short.items():
+        raise DataError(f"{file}, row {row}: {reason}")
+    return [as_text(cells[place]) for cells in table.rows]
+
+
+def _may_write(output: Path, force: bool) -> None:
+    if output.exists() and not force:
+        raise RunError(f"{output} exists already; --force replaces it")
+    if output.is_dir():
+        raise RunError(f"{output} is a folder; name a file in it")

@@ -1,0 +1,163 @@
+"""A recipe -> all that training needs: data read and tokenised, schedule laid out, the untrained model."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from minbert.data import Reading, read_splits
+from minbert.errors import MinbertError, TrainingError
+from minbert.model import MultitaskModel
+from minbert.pretrained import load_encoder, load_tokenizer, locate
+from minbert.recipes import Recipe
+from minbert.schedules import SCHEDULES, Schedule, Stream
+from minbert.tasks import Split, Task
+from minbert.text import Batch, Encoded
+
+DEFAULT_EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe with all it needs in hand: data read and tokenised, streams and schedule laid out."""
+
+    recipe: Recipe
+    tasks: dict[str, Task]
+    readings: dict[str, dict[Split, Reading]]
+    encoded: dict[Split, dict[str, Encoded]]
+    streams: dict[str, Stream]
+    schedule: Schedule
+    last_step: int
+
+    @property
+    def max_length(self) -> str:
+        """The longest text of each task, in tokens: one number where they agree."""
+        limits = {name: task.max_length for name, task in self.tasks.items()}
+        if len(set(limits.values())) == 1:
+            return str(next(iter(limits.values())))
+        return ", ".join(f"{limit} ({name})" for name, limit in limits.items())
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.tasks)
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What a run will train of one task, counted on the schedule itself before step 1."""
+
+    task: str
+    rows: int
+    batch_size: int
+    batches_per_pass: int
+    last_batch: int
+    updates: int
+    passes: float
+    share: float
+    weight: float
+
+
+def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, MultitaskModel]:
+    """Reads, checks and tokenises all that the recipe names, and builds the untrained model."""
+    folder = locate(recipe.encoder)
+    tasks: dict[str, Task] = {}
+    readings: dict[str, dict[Split, Reading]] = {}
+    for name, task in recipe.tasks.items():
+        try:
+            tasks[name], readings[name] = read_splits(task, skip_bad_rows)
+        except MinbertError as error:
+            raise type(error)(f"task '{name}': {error}") from None
+    model = _build(recipe, folder, tasks)
+    tasks = model.tasks
+    encoded: dict[Split, dict[str, Encoded]] = {
+        split: {n: model.encode(n, r[split].examples) for n, r in readings.items() if split in r}
+        for split in ("train", "dev", "test")
+    }
+    return _lay_out(recipe, tasks, readings, encoded), model
+
+
+def plan(job: Job) -> list[TaskPlan]:
+    """What will be trained, task by task, counted on the schedule that the loop follows."""
+    updates_of = [0] * len(job.names)
+    for step in range(1, job.last_step + 1):
+        for draw in job.schedule.draws(step):
+            updates_of[draw.task] += draw.count
+    total = max(1, sum(updates_of))
+    plans = []
+    for number, name in enumerate(job.names):
+        stream = job.streams[name]
+        drawn = updates_of[number]
+        plans.append(
+            TaskPlan(
+                task=name,
+                rows=stream.rows,
+                batch_size=stream.batch_size,
+                batches_per_pass=stream.batches,
+                last_batch=stream.rows - (stream.batches - 1) * stream.batch_size,
+                updates=drawn // job.recipe.training.accumulate,
+                passes=drawn / stream.batches,
+                share=drawn / total,
+                weight=job.tasks[name].weight,
+            )
+        )
+    return plans
+
+
+def training_batch(job: Job, name: str, number: int) -> Batch:
+    """A batch of a task's stream, its pairs turned round at random where the recipe says so."""
+    rows = job.streams[name].batch(number)
+    swapped = None
+    if job.recipe.training.swap_pairs:
+        generator = np.random.default_rng(seed_of(job.recipe.seed, "swap", name, number))
+        swapped = generator.random(len(rows)) < 0.5
+    return job.encoded["train"][name].batch(rows, swapped)
+
+
+def seed_of(seed: int, *what: str | int) -> int:
+    """A seed for one purpose: equal for equal arguments on every machine, unrelated for others."""
+    text = "/".join(str(part) for part in (seed, *what))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def _build(recipe: Recipe, folder: Path, tasks: dict[str, Task]) -> MultitaskModel:
+    torch.manual_seed(seed_of(recipe.seed, "heads"))
+    needs_pooler = any(task.pooling == "cls" for task in tasks.values())
+    encoder = load_encoder(folder, needs_pooler, recipe.training.encoder_dropout)
+    longest = recipe.training.max_length or encoder.config.max_position_embeddings
+    limited = {n: task.model_copy(update={"max_length": task.max_length or longest}) for n, task in tasks.items()}
+    model = MultitaskModel(encoder, load_tokenizer(folder), limited, recipe.training.head_dropout)
+    return model.to(_device(recipe))
+
+
+def _device(recipe: Recipe) -> torch.device:
+    wanted = recipe.training.device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("training.device = 'cuda', and torch sees no GPU here; set it to 'auto' or 'cpu'")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _lay_out(
+    recipe: Recipe,
+    tasks: dict[str, Task],
+    readings: dict[str, dict[Split, Reading]],
+    encoded: dict[Split, dict[str, Encoded]],
+) -> Job:
+    names, training = list(tasks), recipe.training
+    streams = {
+        name: Stream(
+            seed_of(recipe.seed, "order", name),
+            len(encoded["train"][name]),
+            recipe.batch_size(name),
+            encoded["train"][name].lengths if training.batching == "length" else None,
+        )
+        for name in names
+    }
+    batches = [streams[name].batches for name in names]
+    order = [names.index(name) for name in recipe.order]
+    schedule = SCHEDULES[recipe.schedule.kind](batches, order, training.steps_per_epoch, training.accumulate)
+    epochs = DEFAULT_EPOCHS if training.epochs is None and training.max_steps is None else training.epochs
+    limits = [] if epochs is None else [schedule.last_step(epochs)]
+    limits += [] if training.max_steps is None else [training.max_steps]
+    return Job(recipe, tasks, readings, encoded, streams, schedule, min(limits))

@@ -1,0 +1,48 @@
+"""Slow, literal versions of the optimiser's and the gradients' equations, one number at a time."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class LiteralAdamW:
+    """Loshchilov & Hutter (2019), algorithm 2, for one parameter as a flat list of numbers."""
+
+    theta: list[float]
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+    steps: int = 0
+    m: list[float] = field(default_factory=list)
+    v: list[float] = field(default_factory=list)
+
+    def step(self, gradient: list[float] | None, lr: float) -> None:
+        """One update; a parameter without a gradient stays as it is, its decay and its clock too."""
+        if gradient is None:
+            return
+        self.m = self.m or [0.0] * len(gradient)
+        self.v = self.v or [0.0] * len(gradient)
+        self.steps += 1
+        beta1, beta2 = self.betas
+        for i, g in enumerate(gradient):
+            self.m[i] = beta1 * self.m[i] + (1 - beta1) * g
+            self.v[i] = beta2 * self.v[i] + (1 - beta2) * g * g
+            mean = self.m[i] / (1 - beta1**self.steps)
+            square = self.v[i] / (1 - beta2**self.steps)
+            self.theta[i] -= lr * self.weight_decay * self.theta[i]
+            self.theta[i] -= lr * mean / (math.sqrt(square) + self.eps)
+
+
+def dense_jacobian(rows: list[list[Tensor | None]], shapes: list[tuple[int, ...]]) -> Tensor:
+    """J as one matrix [T, N] in float64: a missing gradient is written out as zeros."""
+    filled = [
+        [
+            torch.zeros(shape, dtype=torch.float64) if g is None else g.double()
+            for g, shape in zip(row, shapes, strict=True)
+        ]
+        for row in rows
+    ]
+    return torch.stack([torch.cat([g.flatten() for g in row]) for row in filled])

@@ -1,0 +1,179 @@
+"""The Gram matrix, methods and clipping against J written out as one matrix, and against torch."""
+
+import copy
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from minbert.gradients import METHODS, clip, cosines, gram_matrix, weighted_sum
+from oracles_numeric import dense_jacobian
+
+SHAPES: list[tuple[int, ...]] = [(3,), (2, 4), (1,), (5, 1, 2)]
+Rows = list[list[Tensor | None]]
+SIZES = st.lists(st.sampled_from([0.0, 1e-12, 1.0, 1e12]), min_size=1, max_size=4)
+MISSING = st.frozensets(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+
+
+def jacobian(sizes: list[float], missing: frozenset[tuple[int, int]], seed: int) -> Rows:
+    """A row per size; `missing` names (task, parameter) without a gradient. Some gradients are transposed views."""
+    generator = torch.Generator().manual_seed(seed)
+    made = [[size * torch.randn(shape, generator=generator, dtype=torch.float64) for shape in SHAPES] for size in sizes]
+    for row in made:
+        row[1] = row[1].T.contiguous().T
+    return [[None if (task, place) in missing else g for place, g in enumerate(row)] for task, row in enumerate(made)]
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@settings(max_examples=80, deadline=None)
+@given(sizes=SIZES, missing=MISSING, seed=st.integers(0, 99))
+def test_the_gram_matrix_is_j_times_its_transpose(
+    sizes: list[float], missing: frozenset[tuple[int, int]], seed: int
+) -> None:
+    rows = jacobian(sizes, missing, seed)
+    J = dense_jacobian(rows, SHAPES)
+    gram = gram_matrix(rows)
+    assert gram.dtype == torch.float64
+    norms = J.norm(dim=1)
+    assert ((gram - J @ J.T).abs() <= 1e-13 * norms[:, None] * norms[None, :]).all()
+    assert torch.equal(gram, gram.T)
+
+
+def test_the_gram_matrix_of_float32_rows_is_float64_and_right() -> None:
+    torch.manual_seed(0)
+    rows: Rows = [[torch.randn(50, 40), None], [torch.randn(50, 40), torch.randn(7)]]
+    J = dense_jacobian(rows, [(50, 40), (7,)])
+    torch.testing.assert_close(gram_matrix(rows), J @ J.T, rtol=1e-5, atol=1e-3)
+
+
+@settings(max_examples=80, deadline=None)
+@given(sizes=SIZES, missing=MISSING, seed=st.integers(0, 99))
+def test_the_weighted_sum_is_the_weights_times_j(
+    sizes: list[float], missing: frozenset[tuple[int, int]], seed: int
+) -> None:
+    rows = jacobian(sizes, missing, seed)
+    before = copy.deepcopy(rows)
+    weights = torch.randn(len(rows), generator=generator(), dtype=torch.float64)
+    combined = weighted_sum(rows, weights)
+    assert [g is None for g in combined] == [all(g is None for g in column) for column in zip(*rows, strict=True)]
+    expected = weights @ dense_jacobian(rows, SHAPES)
+    torch.testing.assert_close(dense_jacobian([combined], SHAPES)[0], expected, rtol=1e-12, atol=1e-12 * max(sizes))
+    torch.testing.assert_close(rows, before, rtol=0, atol=0)
+
+
+def test_a_weight_of_one_gives_a_single_tasks_gradient_back_as_another_tensor() -> None:
+    """The loop clips in place, which must not reach the task's own row."""
+    row = [torch.tensor([1.0, -2.0]), None]
+    (combined, nothing) = weighted_sum([row], torch.ones(1))
+    assert nothing is None
+    assert combined is not None
+    assert combined.tolist() == [1.0, -2.0]
+    combined.mul_(0)
+    assert row[0] is not None
+    assert row[0].tolist() == [1.0, -2.0]
+
+
+@settings(max_examples=80, deadline=None)
+@given(sizes=SIZES, missing=MISSING, seed=st.integers(0, 99))
+def test_cosines_are_those_of_the_rows_and_zero_where_a_gradient_is_zero(
+    sizes: list[float], missing: frozenset[tuple[int, int]], seed: int
+) -> None:
+    rows = jacobian(sizes, missing, seed)
+    J = dense_jacobian(rows, SHAPES)
+    found = cosines(gram_matrix(rows))
+    norms = J.norm(dim=1)
+    for i in range(len(rows)):
+        for j in range(len(rows)):
+            zero = norms[i] == 0 or norms[j] == 0
+            expected = 0.0 if zero else float(J[i] / norms[i] @ (J[j] / norms[j]))
+            assert float(found[i, j]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_cosines_of_known_vectors() -> None:
+    rows: Rows = [[torch.tensor(g)] for g in ([1.0, 0.0], [-1.0, 1.0], [0.0, 0.0], [-3.0, 0.0])]
+    half = 1 / math.sqrt(2)
+    expected = [[1, -half, 0, -1], [-half, 1, 0, half], [0, 0, 0, 0], [-1, half, 0, 1]]
+    torch.testing.assert_close(cosines(gram_matrix(rows)), torch.tensor(expected, dtype=torch.float64))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    size=st.sampled_from([0.0, 1e-8, 1.0, 1e8]),
+    limit=st.sampled_from([1e-3, 1.0, 1e6, math.inf]),
+    missing=st.frozensets(st.integers(0, 3)),
+    seed=st.integers(0, 99),
+)
+def test_clipping_agrees_with_torch(size: float, limit: float, missing: frozenset[int], seed: int) -> None:
+    (row,) = jacobian([size], frozenset((0, place) for place in missing), seed)
+    parameters = [nn.Parameter(torch.zeros(shape, dtype=torch.float64)) for shape in SHAPES]
+    for parameter, gradient in zip(parameters, row, strict=True):
+        parameter.grad = None if gradient is None else gradient.clone()
+    expected = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    assert clip(row, limit) == pytest.approx(float(expected))
+    for parameter, gradient in zip(parameters, row, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)
+    joint = math.sqrt(sum(float((g * g).sum()) for g in row if g is not None))
+    assert joint <= limit * (1 + 1e-9)
+
+
+def test_clipping_leaves_a_small_gradient_to_the_bit_and_keeps_a_large_ones_direction() -> None:
+    small, large = torch.tensor([0.3, -0.4]), torch.tensor([30.0, -40.0])
+    assert clip([small, None], 1.0) == pytest.approx(0.5)
+    assert small.tolist() == torch.tensor([0.3, -0.4]).tolist()
+    assert clip([None, large], 1.0) == 50.0
+    torch.testing.assert_close(large, torch.tensor([0.6, -0.8]))
+
+
+def test_the_norm_that_clips_is_of_all_gradients_together() -> None:
+    """Encoder and head in one norm: each alone would pass."""
+    encoder, head = torch.tensor([0.9]), torch.tensor([1.2])
+    assert clip([encoder, head], 1.0) == pytest.approx(1.5)
+    torch.testing.assert_close((encoder, head), (torch.tensor([0.6]), torch.tensor([0.8])))
+
+
+class Shared(nn.Module):
+    """A trunk that every task uses, a part that the second alone uses, and one that none uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk, self.second, self.unused = nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def losses(self, x: Tensor) -> list[Tensor]:
+        hidden = torch.tanh(self.trunk(x))
+        return [hidden.square().mean(), 0.3 * self.second(hidden).sum(1).square().mean(), (hidden**3).sum()]
+
+
+@pytest.mark.parametrize("num_tasks", [1, 2, 3])
+def test_sum_gives_the_gradient_of_the_summed_loss(num_tasks: int) -> None:
+    torch.manual_seed(0)
+    model, x = Shared().double(), torch.randn(5, 3, dtype=torch.float64)
+    parameters = list(model.parameters())
+    rows = [
+        torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        for loss in model.losses(x)[:num_tasks]
+    ]
+    combined = weighted_sum(rows, METHODS["sum"](gram_matrix(rows), generator()))
+    expected = torch.autograd.grad(torch.stack(model.losses(x)[:num_tasks]).sum(), parameters, allow_unused=True)
+    assert [g is None for g in combined] == [g is None for g in expected]
+    assert combined[-1] is None
+    torch.testing.assert_close([g for g in combined if g is not None], [g for g in expected if g is not None])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_gives_one_finite_weight_per_task_and_keeps_a_single_task_as_it_is(name: str) -> None:
+    for vectors in ([[1.0, 2.0]], [[1.0, 0.0], [-1.0, 1.0]], [[0.0, 0.0], [1.0, 1.0], [-1.0, -1.0]]):
+        J = torch.tensor(vectors, dtype=torch.float64)
+        gram = J @ J.T
+        before = gram.clone()
+        weights = METHODS[name](gram, generator())
+        assert weights.shape == (len(vectors),)
+        assert weights.isfinite().all()
+        assert torch.equal(gram, before)
+        if len(vectors) == 1:
+            assert weights.tolist() == [1.0]

@@ -1,0 +1,467 @@
+"""The loop against literal torch, and runs that are stopped in every way against one that is not."""
+
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import minbert
+from minbert import training
+from minbert.cli.app import main
+from minbert.errors import DataError, MinbertError, ModelError, RunError, TrainingError
+from minbert.jobs import plan, prepare, seed_of, training_batch
+from minbert.recipes import Recipe, load
+from minbert.runs import Run
+from minbert.training import EvaluationRecord, State, StepRecord
+
+SST = ["the good film", "a bad dull film", "the cat sat", "very good", "not very good dog", "dull", "quiet film"]
+PAIRS = [
+    ("the cat sat", "a cat sat"),
+    ("good film", "bad film"),
+    ("the dog", "the dog was quiet"),
+    ("dull", "very dull"),
+]
+
+
+def write_tasks(folder: Path) -> dict[str, dict[str, object]]:
+    """Three tasks of 7, 20 and 5 rows."""
+    (folder / "a.csv").write_text("text,label\n" + "".join(f"{t},{i % 3}\n" for i, t in enumerate(SST)))
+    rows = "".join(f"{a} {i},{b} {i},{i % 2}\n" for i, (a, b) in enumerate(PAIRS * 5))
+    (folder / "b.csv").write_text("one,two,label\n" + rows)
+    scores = "".join(f"{a},{b} good,{i}.5\n" for i, (a, b) in enumerate([*PAIRS, ("dog", "cat")]))
+    (folder / "c.csv").write_text("one,two,label\n" + scores)
+    pair = {"text": ["one", "two"]}
+    return {
+        "mood": {"kind": "classification"} | _files(folder / "a.csv"),
+        "same": {"kind": "pair-classification"} | pair | _files(folder / "b.csv"),
+        "near": {"kind": "pair-regression", "range": [0, 5], "weight": 0.2} | pair | _files(folder / "c.csv"),
+    }
+
+
+def _files(file: Path) -> dict[str, str]:
+    return {"train": str(file), "dev": str(file)}
+
+
+@pytest.fixture
+def values(tmp_path: Path, tiny_encoder: Path) -> dict[str, object]:
+    """A recipe of three tasks on the tiny encoder, with dropout and everything on."""
+    return {
+        "name": "tiny",
+        "encoder": str(tiny_encoder),
+        "tasks": write_tasks(tmp_path),
+        "optimizer": {"lr": 1e-2},
+        "training": {"batch_size": 3, "epochs": 4, "swap_pairs": True, "checkpoint_every": 2},
+    }
+
+
+def with_training(values: dict[str, object], **changes: object) -> dict[str, object]:
+    return values | {"training": values["training"] | changes}  # type: ignore[operator]
+
+
+def start(values: dict[str, object]) -> tuple[training.Job, State]:
+    job, model = prepare(load(values))
+    return job, State.start(job, model)
+
+
+@pytest.mark.parametrize(("accumulate", "clip"), [(1, 0.5), (2, "off"), (3, 1.0)])
+def test_updates_equal_a_literal_torch_loop(values: dict[str, object], accumulate: int, clip: float | str) -> None:
+    recipe = with_training(values, accumulate=accumulate, encoder_dropout=0.0, head_dropout=0.0)
+    recipe |= {
+        "gradients": {"clip": clip},
+        "optimizer": {"lr": 1e-2, "head_lr": 1e-2, "warmup": 0, "decay": "constant"},
+    }
+    job, state = start(recipe)
+    _, other = start(recipe)
+    model = other.model.train()
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    adamw = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}], lr=1e-2
+    )
+    for step in (1, 2, 3):
+        training.update(job, state)
+        losses = [
+            job.tasks[job.names[draw.task]].weight
+            * model.loss(job.names[draw.task], training_batch(job, job.names[draw.task], number))
+            / draw.count
+            for draw in job.schedule.draws(step)
+            for number in range(draw.first, draw.first + draw.count)
+        ]
+        adamw.zero_grad()
+        sum(losses).backward()  # type: ignore[union-attr]
+        if clip != "off":
+            torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], clip)
+        adamw.step()
+    for (name, ours), (_, literal) in zip(state.model.named_parameters(), model.named_parameters(), strict=True):
+        torch.testing.assert_close(ours, literal, rtol=2e-4, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_round_robin_leaves_the_other_heads_alone(values: dict[str, object]) -> None:
+    job, state = start(values | {"schedule": {"kind": "round-robin", "order": ["same", "mood"]}})
+    before = {name: weight.clone() for name, weight in state.model.named_head_parameters()}
+    record = training.update(job, state)
+    assert list(record.losses) == ["same"]
+    changed = {
+        name.split(".")[0] for name, w in state.model.named_head_parameters() if not torch.equal(w, before[name])
+    }
+    assert changed == {"same"}
+
+
+def test_the_plan_is_what_is_drawn(values: dict[str, object]) -> None:
+    job, _ = start(with_training(values, steps_per_epoch=2, epochs=3))
+    drawn = dict.fromkeys(job.names, 0)
+    rows = {name: np.zeros(len(job.encoded["train"][name]), dtype=int) for name in job.names}
+    for step in range(1, job.last_step + 1):
+        for draw in job.schedule.draws(step):
+            name = job.names[draw.task]
+            drawn[name] += 1
+            np.add.at(rows[name], job.streams[name].batch(draw.first), 1)
+    for planned in plan(job):
+        assert planned.updates == drawn[planned.task]
+        assert planned.passes == pytest.approx(drawn[planned.task] / job.streams[planned.task].batches)
+        assert rows[planned.task].max() - rows[planned.task].min() <= 1  # a row's second turn waits for every first
+
+
+def test_a_step_record_says_what_happened(values: dict[str, object]) -> None:
+    job, state = start(values)
+    record = training.update(job, state)
+    tokens = sum(training_batch(job, name, 0).tokens for name in job.names)
+    assert (record.step, record.epoch, record.tokens) == (1, 1, tokens)
+    assert set(record.losses) == set(record.gradient_norms) == {"mood", "same", "near"}
+    assert set(record.cosines) == {"same/mood", "near/mood", "near/same"}
+    assert all(-1 <= cosine <= 1 for cosine in record.cosines.values())
+    assert json.loads(json.dumps(record.as_json()))["kind"] == "step"
+
+
+def test_a_loss_that_is_no_number_names_task_and_step(values: dict[str, object]) -> None:
+    job, state = start(values)
+    training.update(job, state)
+    weight = next(w for name, w in state.model.named_head_parameters() if name.startswith("same."))
+    weight.data.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"step 2: the loss or gradient of task 'same' .* lower optimizer\.lr"):
+        training.update(job, state)
+
+
+def run_to_end(values: dict[str, object], runs: Path) -> Run:
+    return minbert.train(values, runs=runs, resume=True)
+
+
+def contents(run: Run) -> dict[str, object]:
+    """All that must be equal between two runs of one recipe."""
+    records = [{k: v for k, v in record.items() if k != "seconds"} for record in run.records()]
+    files = [run.best / "model.safetensors", run.best / "heads.safetensors", run.last / "model.safetensors"]
+    files += [run.last / "heads.safetensors", run.last / "optimizer.safetensors"]
+    found: dict[str, object] = {"records": records} | {str(f.relative_to(run.folder)): f.read_bytes() for f in files}
+    for file in sorted(run.predictions.rglob("*.parquet")):
+        found[str(file.relative_to(run.folder))] = pl.read_parquet(file).to_dicts()
+    return found
+
+
+def assert_same(run: Run, reference: dict[str, object]) -> None:
+    found = contents(run)
+    assert found.keys() == reference.keys()
+    for key, value in reference.items():
+        assert found[key] == value, key
+
+
+@pytest.mark.parametrize("kind", ["simultaneous", "round-robin"])
+def test_stopping_after_any_record_and_resuming_changes_nothing(
+    values: dict[str, object], tmp_path: Path, kind: str
+) -> None:
+    values |= {"schedule": {"kind": kind}}
+    reference = contents(run_to_end(values, tmp_path / "whole"))
+    recipe = load(values)
+    run = Run(tmp_path / "parts" / recipe.name)
+    for stop in (1, 2, 3, 5, 8):
+        job, state = start(values)
+        with run.writing(recipe, resume=True):
+            for count, _ in enumerate(training.records(job, state, run), start=1):
+                if count == stop:
+                    run.save_last(state.model, state.optimizer, state.progress)
+                    break
+    assert_same(run_to_end(values, tmp_path / "parts"), reference)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(values: dict[str, object], tmp_path: Path) -> None:
+    first = contents(run_to_end(values, tmp_path / "1"))
+    assert_same(run_to_end(values, tmp_path / "2"), first)
+    assert contents(run_to_end(values | {"seed": 2}, tmp_path / "3"))["records"] != first["records"]
+
+
+def write_recipe(values: dict[str, object], path: Path) -> Path:
+    path.write_text(load(values).to_toml(), encoding="utf-8")
+    return path
+
+
+def command(recipe: Path, runs: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "minbert.cli.app", "train", str(recipe), "--runs", str(runs), *more]
+
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def test_ten_kills_at_random_moments_change_nothing(values: dict[str, object], tmp_path: Path) -> None:
+    values = with_training(values, epochs=40)
+    reference = contents(run_to_end(values, tmp_path / "whole"))
+    recipe, moments = write_recipe(values, tmp_path / "tiny.toml"), random.Random(11)
+    run, kills = Run(tmp_path / "killed" / "tiny"), 0
+    while kills < 10:
+        process = subprocess.Popen(
+            command(recipe, tmp_path / "killed", "--resume"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT,
+        )
+        size = run.folder.joinpath("metrics.jsonl").stat().st_size if kills else 0
+        while process.poll() is None and _size(run.folder / "metrics.jsonl") <= size:
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.15))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        kills += 1
+    assert kills == 10, "the run ended before its kills; make it longer"
+    assert_same(run_to_end(values, tmp_path / "killed"), reference)
+    assert not [f for f in run.folder.rglob(".*") if f.name != ".lock"]
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+KILL_IN_SAVE = """
+import os, signal, sys
+import minbert.files as files
+from pathlib import Path
+count, place = int(sys.argv.pop(1)), sys.argv.pop(1)
+def dying(function):
+    def call(*arguments):
+        global count
+        result = function(*arguments)
+        count -= 1
+        if count == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return call
+if place == "write":
+    files._flush = dying(files._flush)
+else:
+    Path.rename = dying(Path.rename)
+from minbert.cli.app import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("place", "count"), [("write", 5), ("write", 19), ("write", 31), ("rename", 4), ("rename", 5)])
+def test_a_kill_during_a_save_changes_nothing(
+    values: dict[str, object], tmp_path: Path, place: str, count: int
+) -> None:
+    values = with_training(values, epochs=2)
+    reference = contents(run_to_end(values, tmp_path / "whole"))
+    recipe = write_recipe(values, tmp_path / "tiny.toml")
+    words = [sys.executable, "-c", KILL_IN_SAVE, str(count), place, *command(recipe, tmp_path / "killed")[3:]]
+    killed = subprocess.run(words, capture_output=True, env=ENVIRONMENT, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert_same(run_to_end(values, tmp_path / "killed"), reference)
+
+
+def test_an_interrupt_saves_and_prints_the_command_that_goes_on(values: dict[str, object], tmp_path: Path) -> None:
+    values = with_training(values, epochs=40)
+    reference = contents(run_to_end(values, tmp_path / "whole"))
+    recipe = write_recipe(values, tmp_path / "tiny.toml")
+    process = subprocess.Popen(
+        command(recipe, tmp_path / "parts"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
+    )
+    while not _size(tmp_path / "parts" / "tiny" / "metrics.jsonl"):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "is saved; go on with" in errors
+    assert "Traceback" not in errors
+    words = shlex.split(errors.strip().splitlines()[-1])
+    assert words[0] == "minbert"
+    subprocess.run(
+        [sys.executable, "-m", "minbert.cli.app", *words[1:]], check=True, capture_output=True, env=ENVIRONMENT
+    )
+    assert_same(Run(tmp_path / "parts" / "tiny"), reference)
+
+
+def steps_and_evaluations(run: Run) -> tuple[int, list[int]]:
+    records = run.records()
+    steps = [record["step"] for record in records if record["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1))
+    return len(steps), [record["step"] for record in records if record["kind"] == "evaluation"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps", "evaluations"),
+    [
+        ({"epochs": 3}, 6, [0, 2, 4, 6]),  # the smallest task has 2 batches
+        ({"epochs": 0}, 0, [0]),
+        ({"epochs": None, "max_steps": 7}, 7, [0, 2, 4, 6, 7]),
+        ({"epochs": 9, "max_steps": 3, "evaluate_every": 2}, 3, [0, 2, 3]),
+        ({"epochs": 5, "steps_per_epoch": 1}, 5, [0, 1, 2, 3, 4, 5]),
+        ({"epochs": None}, 6, [0, 2, 4, 6]),
+        ({"epochs": 50, "time_limit": 1e-6}, 1, [0, 1]),
+    ],
+)
+def test_how_long_a_run_is_and_when_it_is_evaluated(
+    values: dict[str, object], tmp_path: Path, changes: dict[str, object], steps: int, evaluations: list[int]
+) -> None:
+    table = {key: value for key, value in (values["training"] | changes).items() if value is not None}  # type: ignore[operator]
+    assert steps_and_evaluations(run_to_end(values | {"training": table}, tmp_path / "runs")) == (steps, evaluations)
+
+
+def test_patience_ends_a_run_that_gets_no_better(values: dict[str, object], tmp_path: Path) -> None:
+    stuck = with_training(values, epochs=30, patience=2) | {"optimizer": {"lr": 0.0, "head_lr": 0.0}}
+    assert steps_and_evaluations(run_to_end(stuck, tmp_path / "runs")) == (4, [0, 2, 4])
+
+
+def test_the_best_model_is_the_one_of_the_best_evaluation(values: dict[str, object], tmp_path: Path) -> None:
+    run = run_to_end(with_training(values, epochs=8, select_on="near"), tmp_path / "runs")
+    evaluations = [record for record in run.records() if record["kind"] == "evaluation"]
+    scores = [record["metrics"]["near"]["pearson"] or 0.0 for record in evaluations]
+    assert [record["is_best"] for record in evaluations].count(True) >= 1
+    best = pl.read_parquet(run.predictions / "best" / "near-dev.parquet")
+    from scipy.stats import pearsonr
+
+    assert pearsonr(best["score"], best["label"]).statistic == pytest.approx(max(scores), abs=1e-6)
+
+
+def test_a_run_without_dev_files_keeps_its_last_model(values: dict[str, object], tmp_path: Path) -> None:
+    for task in values["tasks"].values():  # type: ignore[attr-defined]
+        del task["dev"]
+    run = run_to_end(values, tmp_path / "runs")
+    assert (run.best / "model.safetensors").read_bytes() == (run.last / "model.safetensors").read_bytes()
+
+
+def test_predictions_hold_every_example_with_its_probabilities(values: dict[str, object], tmp_path: Path) -> None:
+    run = run_to_end(values, tmp_path / "runs")
+    mood = pl.read_parquet(run.predictions / "last" / "mood-dev.parquet")
+    assert mood.columns == ["id", "label", "prediction", "probability_0", "probability_1", "probability_2"]
+    assert mood["id"].to_list() == [str(row) for row in range(1, 8)]
+    np.testing.assert_allclose(mood.select(pl.sum_horizontal("^probability_.*$")).to_series(), 1, atol=1e-9)
+    near = pl.read_parquet(run.predictions / "last" / "near-dev.parquet")
+    assert near.columns == ["id", "label", "prediction", "score"]
+    assert near["prediction"].is_between(0, 5).all()
+
+
+def test_test_files_are_answered_by_the_best_model(values: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text('text\nthe good dog\n""\nbad\n')
+    values["tasks"]["mood"]["test"] = str(tmp_path / "new.csv")  # type: ignore[index]
+    run = run_to_end(values, tmp_path / "runs")
+    answers = pl.read_parquet(run.predictions / "best" / "mood-test.parquet")
+    model = minbert.MultitaskModel.from_pretrained(run.folder)
+    assert answers["prediction"].to_list() == [p.answer for p in model.predict("mood", ["the good dog", "", "bad"])]
+
+
+def test_a_run_knows_what_it_ran_on(values: dict[str, object], tmp_path: Path) -> None:
+    run = run_to_end(values, tmp_path / "runs")
+    environment = run.environment()
+    assert environment["packages"]["torch"] == torch.__version__
+    assert environment["threads"] == torch.get_num_threads()
+    assert run.recipe() == load(values)
+
+
+def test_resuming_uses_the_recorded_threads(values: dict[str, object], tmp_path: Path) -> None:
+    run = run_to_end(with_training(values, epochs=1), tmp_path / "runs")
+    file = run.folder / "environment.json"
+    file.write_text(json.dumps(run.environment() | {"threads": 2}))
+    before = torch.get_num_threads()
+    try:
+        run_to_end(with_training(values, epochs=1), tmp_path / "runs")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"encoder": "nowhere"}, ModelError, "encoder 'nowhere' is no folder"),
+        ({"tasks": {"x": {"kind": "classification", "train": "none.csv"}}}, DataError, "none.csv does not exist"),
+        ({"training": {"epoch": 3}}, MinbertError, r"unknown key 'epoch' in \[training\] \(did you mean 'epochs'\?\)"),
+        ({"training": {"max_length": 41}}, ModelError, "max_length = 41 is more than this encoder's 40 tokens"),
+    ],
+)
+def test_a_refused_run_leaves_nothing_behind(
+    values: dict[str, object], tmp_path: Path, change: dict[str, object], error: type[MinbertError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        minbert.train(values | change, runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_finished_run_is_replaced_only_by_force(values: dict[str, object], tmp_path: Path) -> None:
+    run = run_to_end(values, tmp_path / "runs")
+    before = contents(run)
+    with pytest.raises(RunError, match="--resume goes on with it, --force replaces it, --name NAME makes another"):
+        minbert.train(values, runs=tmp_path / "runs")
+    with pytest.raises(RunError, match=r"started with another seed, training\.epochs; resume it with the same recipe"):
+        minbert.train(with_training(values, epochs=1) | {"seed": 5}, runs=tmp_path / "runs", resume=True)
+    assert_same(run, before)
+    minbert.train(with_training(values, epochs=1), runs=tmp_path / "runs", force=True)
+    assert steps_and_evaluations(run)[0] == 2
+
+
+def test_force_never_empties_a_folder_that_is_no_run(values: dict[str, object], tmp_path: Path) -> None:
+    precious = tmp_path / "runs" / "tiny" / "thesis.txt"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("years of work")
+    with pytest.raises(RunError, match="is not a run's folder"):
+        minbert.train(values, runs=tmp_path / "runs", force=True)
+    assert precious.read_text() == "years of work"
+
+
+def test_a_folder_in_use_is_refused(values: dict[str, object], tmp_path: Path) -> None:
+    recipe: Recipe = load(values)
+    with (
+        Run(tmp_path / "runs" / "tiny").writing(recipe),
+        pytest.raises(RunError, match="is in use by another process; wait for it, or give this run another --name"),
+    ):
+        minbert.train(values, runs=tmp_path / "runs", resume=True)
+
+
+def test_a_bad_row_is_refused_or_skipped_and_listed(
+    values: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write(",1\n")
+    recipe = write_recipe(values, tmp_path / "tiny.toml")
+    words = ["minbert", "train", str(recipe), "--runs", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as refused:
+        main()
+    assert refused.value.code == 2
+    errors = capsys.readouterr().err
+    assert "a.csv, row 8, column 'text': the text is blank" in errors
+    assert "pass --skip-bad-rows" in errors
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setattr(sys, "argv", [*words, "--skip-bad-rows"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    assert "mood train: skipped 1 of 8 rows" in capsys.readouterr().err
+
+
+def test_seeds_for_different_purposes_differ() -> None:
+    seeds = {seed_of(s, what, t) for s in range(20) for what in ("dropout", "surgery") for t in range(20)}
+    assert len(seeds) == 800
+
+
+def test_records_of_a_loop_are_steps_and_evaluations_alone(values: dict[str, object]) -> None:
+    job, state = start(with_training(values, epochs=1))
+    kinds = [type(record) for record in training.steps(job, state)]
+    assert kinds == [EvaluationRecord, StepRecord, StepRecord, EvaluationRecord]
