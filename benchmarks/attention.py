@@ -18,7 +18,11 @@ from minbert import bert
 from minbert.pretrained import load_encoder, locate
 
 REPEATS = 7
-SHAPES = {"64 texts of 8-20 tokens": (64, 8, 20), "24 texts of 20-32": (24, 20, 32), "8 texts of 200-512": (8, 200, 512)}
+SHAPES = {
+    "64 texts of 8-20 tokens": (64, 8, 20),
+    "24 texts of 20-32": (24, 20, 32),
+    "8 texts of 200-512": (8, 200, 512),
+}
 
 
 def written_out(q: Tensor, k: Tensor, v: Tensor, real: Tensor, dropout: float) -> Tensor:
@@ -40,8 +44,10 @@ def seconds(encoder: bert.Bert, batch: tuple[Tensor, Tensor], training: bool) ->
 def main() -> None:
     encoder, fused = load_encoder(locate("minilm")), bert.attention
     generator = torch.Generator().manual_seed(0)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, "
-          f"{torch.backends.cpu.get_cpu_capability()}; median of {REPEATS} interleaved runs, written out / fused")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, "
+        f"{torch.backends.cpu.get_cpu_capability()}; median of {REPEATS} interleaved runs, written out / fused"
+    )
     for name, (texts, shortest, longest) in SHAPES.items():
         lengths = torch.randint(shortest, longest + 1, (texts, 1), generator=generator)
         ids = torch.randint(1000, 20000, (texts, longest), generator=generator)

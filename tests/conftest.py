@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from tokenizers import Tokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
@@ -11,6 +12,8 @@ from minbert.bert import Bert, BertConfig
 from minbert.pretrained import save_encoder
 
 WORDS = ["a", "the", "good", "bad", "film", "was", "not", "very", "quiet", "dull", "cat", "dog", "sat"]
+settings.register_profile("untimed", deadline=None)  # other processes share the machine
+settings.load_profile("untimed")
 COURSE_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

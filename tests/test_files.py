@@ -181,6 +181,17 @@ def test_the_next_writer_recovers_before_it_writes(tmp_path: Path) -> None:
     assert content(tmp_path) == {"best/model": "old"}
 
 
+def test_what_a_kill_left_beside_a_whole_folder_is_no_hindrance(tmp_path: Path) -> None:
+    """A kill while the old folder is being cleared leaves a part of it beside the new one."""
+    for name in ("best", ".best.old", ".best.new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model").write_text(name)
+    with replacing_folder(tmp_path / "best") as fresh:
+        (fresh / "model").write_text("newer")
+    assert content(tmp_path) == {"best/model": "newer"}
+    assert names(tmp_path) == ["best"]
+
+
 def test_a_second_writer_is_refused_until_the_first_ends_or_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None

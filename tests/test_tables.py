@@ -1,6 +1,9 @@
 """Files become cells exactly as written: no row is lost, no word becomes "missing", and every fault is named."""
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -296,6 +299,21 @@ def test_a_wrong_encoding_is_named(tmp_path: Path, encoding: str, content: bytes
 
 def test_a_text_file_keeps_its_empty_lines(tmp_path: Path) -> None:
     assert read_lines(written(tmp_path, "f.txt", "a\r\n\nb\u2028c\n\n")) == ["a", "", "b\u2028c", ""]
+
+
+def test_the_systems_encoding_plays_no_part(tmp_path: Path) -> None:
+    """Field report B25: under the C locale, and with Python's own warning about it as an error."""
+    code = (
+        "import sys; from pathlib import Path; from minbert.tables import read_table, write_table\n"
+        "table = read_table(Path(sys.argv[1]))\n"
+        "for name in ('g.csv', 'g.jsonl'): write_table(Path(sys.argv[1]).with_name(name), table.header, table.rows)"
+    )
+    path = written(tmp_path, "f.csv", f"id,text,label\n{LINE}\n")
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    strict = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning"]
+    subprocess.run([sys.executable, *strict, "-c", code, path], env=os.environ | plain, check=True, timeout=60)
+    assert (tmp_path / "g.csv").read_bytes() == path.read_bytes()
+    assert read_table(tmp_path / "g.jsonl").rows == [CELLS]
 
 
 # Faults of whole files

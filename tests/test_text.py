@@ -1,6 +1,5 @@
 """Texts -> token ids -> batches: what is cut, what is padded, and that no row is lost or out of place."""
 
-
 import numpy as np
 import pytest
 import torch

@@ -132,6 +132,9 @@ class MultitaskModel(nn.Module):
             raise ValueError(f"pooling '{pooling}' is unknown; take one of {', '.join(POOLINGS)}")
         if isinstance(texts, str):
             raise ValueError("texts is one text; pass a list of texts")
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise ValueError(f"text {place} is {text!r:.80}, which is no text")
         vectors = np.zeros((len(texts), self.encoder.config.hidden_size), dtype=np.float32)
         ids, _ = encode_texts(texts, self.tokenizer, self.max_length) if len(texts) else ([], None)
         lengths = np.array([len(text) for text in ids], dtype=np.int64)

@@ -3,6 +3,7 @@
 A field's text is its documentation. Every fault of a recipe is reported at once.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ from minbert.tasks import BUILT_IN, Task
 STARTER = Path(__file__).parent / "starter"
 SPLITS = ("train", "dev", "test")
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows keeps these names
+SCORES = ("sum", "course")  # over all tasks
+USE_SLASHES = "in a path write / or use single quotes"
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -25,7 +28,9 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 class Table(BaseModel):
     """A table of a recipe: unknown keys and values of another type are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ScheduleTable(Table):
@@ -126,7 +131,7 @@ class Recipe(Table):
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
         if not re.fullmatch(r"[\w][\w.+-]{0,99}", name, re.ASCII) or name.endswith(".") or RESERVED.fullmatch(name):
-            raise ValueError(f"name = '{name}' cannot name a folder; use letters, digits, '-', '_' and '.'")
+            raise ValueError(f"name = {name!r:.60} cannot name a folder everywhere; use letters, digits, '-', '_', '.'")
         return name
 
     @field_validator("tasks")
@@ -134,7 +139,9 @@ class Recipe(Table):
     def _names_tasks(cls, tasks: dict[str, Task]) -> dict[str, Task]:
         for name in tasks:
             if not re.fullmatch(r"\w[\w-]{0,49}", name, re.ASCII):
-                raise ValueError(f"task name '{name}' should be of letters, digits, '-' and '_' alone")
+                raise ValueError(f"task name {name!r:.60} should be of letters, digits, '-' and '_' alone")
+            if name in SCORES:
+                raise ValueError(f"'{name}' is a score over all tasks; give the task another name")
         if not any(task.weight for task in tasks.values()):
             raise ValueError("every task has weight 0; give one a weight")
         return tasks
@@ -151,11 +158,25 @@ class Recipe(Table):
             sizes = self.training.batch_size
             faults += [f"training.batch_size names '{n}', no task{near(n, names)}" for n in sizes if n not in names]
             faults += [f"training.batch_size gives no size to '{n}'" for n in names if n not in sizes]
-        if self.training.select_on not in ("sum", "course", *names):
-            faults.append(f"training.select_on = '{self.training.select_on}' is not sum, course or a task")
+        faults += self._faults_of_files()
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _faults_of_files(self) -> list[str]:
+        """What is wrong with paths as such, and with choosing a model by a file that is not there."""
+        paths = {f"tasks.{name}.{split}": getattr(task, split) for name, task in self.tasks.items() for split in SPLITS}
+        faults = [
+            f"{key} = {json.dumps(path)} holds a control character; {USE_SLASHES}"  # "C:\temp" is C:, a tab, and emp
+            for key, path in (paths | {"encoder": self.encoder}).items()
+            if path is not None and re.search(r"[\x00-\x1f\x7f]", path)
+        ]
+        chosen, known = self.training.select_on, [*SCORES, *self.tasks]
+        if chosen not in known:
+            faults.append(f"training.select_on = {chosen!r:.60} is not sum, course or a task{near(chosen, known)}")
+        elif chosen in self.tasks and self.tasks[chosen].dev is None:
+            faults.append(f"training.select_on = '{chosen}', and tasks.{chosen} names no dev file to score it on")
+        return faults
 
     @property
     def order(self) -> list[str]:
@@ -176,29 +197,29 @@ def load(
     data: str | Path | None = None,
     name: str | None = None,
 ) -> Recipe:
-    """A recipe from a TOML file, a mapping, or a recipe, with `key=value` overrides.
+    """A recipe from a TOML file, a mapping, or a recipe, with `key=value` overrides as if they stood in it.
 
-    Paths are relative to the file they stand in, or to `data` where it is given. Raises RecipeError.
+    Tasks' files are relative to the recipe they stand in (a mapping: to the current folder), or to `data` where it
+    is given; so is the encoder's folder, which may also be relative to the current one. Raises RecipeError.
     """
+    base = None if data is None else Path(data)
     if isinstance(source, Recipe):
         source = source.model_dump(exclude_none=True)
     if isinstance(source, Mapping):
-        values, origin, default_name = _anchored(dict(source), Path(data or ".")), "the recipe", "run"
+        values, origin, folder, default_name = dict(source), "the recipe", Path(), "run"
     else:
         path = Path(source)
         if path.name.startswith("_"):
             raise RecipeError(f"{path} is only for other recipes to extend; run one that does")
-        values, origin, default_name = (
-            _read(path, base=None if data is None else Path(data)),
-            str(path),
-            path.stem,
-        )
+        values, origin, folder, default_name = _read(path, base), str(path), path.parent, path.stem
     values.setdefault("name", default_name)
     for override in overrides:
         _set(values, override)
     if name is not None:
         values["name"] = name
-    values["tasks"] = _with_built_in(values.get("tasks"), None if data is None else Path(data), origin)
+    values = _anchored(values, folder, base)
+    if isinstance(values.get("tasks"), dict):  # anything else is for the schema to refuse
+        values["tasks"] = {name: _built_in(name, task, base) for name, task in values["tasks"].items()}
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -206,12 +227,10 @@ def load(
 
 
 def _read(path: Path, base: Path | None, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """A file's values over those of the file it extends; task files as paths from `base`, else from the file."""
+    """A file's values over those of the file it extends, each with paths as the file itself means them."""
     if path.resolve() in seen:
         raise RecipeError(f"{path} extends itself, by way of {seen[-1].name}; remove one extends")
-    values = _anchored(_parse(path), path.parent if base is None else base)
-    if str(values.get("encoder", "")).startswith("."):
-        values["encoder"] = str((path.parent / values["encoder"]).absolute())
+    values = _anchored(_parse(path), path.parent, base)
     parent = values.pop("extends", None)
     if parent is None:
         return values
@@ -220,21 +239,24 @@ def _read(path: Path, base: Path | None, seen: tuple[Path, ...] = ()) -> dict[st
     return _merged(_read(path.parent / parent, base, (*seen, path.resolve())), values)
 
 
-def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The values with the tasks' files as absolute paths from `folder`."""
-    tasks = values.get("tasks")
-    if not isinstance(tasks, dict):
-        return values
-    anchored = {
-        name: {
-            key: str((folder / value).absolute()) if key in SPLITS and isinstance(value, str) else value
-            for key, value in task.items()
-        }
-        if isinstance(task, dict)
-        else task
-        for name, task in tasks.items()
-    }
-    return values | {"tasks": anchored}
+def _anchored(values: dict[str, Any], folder: Path, base: Path | None) -> dict[str, Any]:
+    """The values with paths made absolute: tasks' files from `base`, else from `folder`; the encoder's from there."""
+    tasks, encoder = values.get("tasks"), values.get("encoder")
+    anchored = dict(values)
+    if isinstance(tasks, dict):
+        anchored["tasks"] = {name: _located(task, folder if base is None else base) for name, task in tasks.items()}
+    if isinstance(encoder, str | Path) and encoder != "minilm":
+        found = [place for place in (folder / encoder, Path(encoder)) if place.is_dir()]
+        found += [folder / encoder] if str(encoder).startswith(".") else []
+        anchored["encoder"] = str(found[0].absolute() if found else encoder)
+    return anchored
+
+
+def _located(task: object, folder: Path) -> object:
+    """A task's table with its files as absolute paths from `folder`."""
+    if not isinstance(task, dict):
+        return task
+    return task | {key: str((folder / task[key]).absolute()) for key in SPLITS if isinstance(task.get(key), str | Path)}
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -250,9 +272,18 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"line (\d+)", str(error))
-        line = text.splitlines()[int(place[1]) - 1] if place else ""
-        hint = "; in a path write / or use single quotes" if re.search(r'"[^"]*\\', line) else ""
-        raise RecipeError(f"{path}: {error}{hint}") from None
+        said = f"{error}\n" + (text.split("\n")[int(place[1]) - 1] if place else "")
+        remedy = next((hint for pattern, hint in SYNTAX.items() if re.search(pattern, said)), "correct it there")
+        raise RecipeError(f"{path}: {error}; {remedy}") from None
+
+
+SYNTAX = {  # what a fault and its line look like, and what to write instead
+    r"^Cannot (overwrite|declare)": "remove one of the two",
+    r'"[^"]*\\': USE_SLASHES,
+    r"=\s*[+-]?(\.\d|\d+\.(?!\d))": "write a number with digits on both sides of its point, such as 0.5",
+    r"=\s*(True|False)": "write true or false",
+    r"=\s*[A-Za-z/.]": "put text in quotes",
+}
 
 
 def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -266,92 +297,104 @@ def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def _set(values: dict[str, Any], override: str) -> None:
     """Sets one dotted key; the value is read as TOML, and a bare word as text."""
     dotted, equals, text = override.partition("=")
-    keys = dotted.strip().split(".")
+    keys, said = dotted.strip().split("."), " ".join(override.split())
     if not equals or not all(keys):
-        raise RecipeError(f"--set {override} should be key=value, such as --set training.epochs=3")
+        raise RecipeError(f"--set {said} should be key=value, such as --set training.epochs=3")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        if not re.fullmatch(r"[\w./:@+-]+", text.strip()):
-            raise RecipeError(f"--set {override}: '{text}' is no TOML value; quote text as '\"…\"'") from None
-        value = text.strip()
+        parsed = {"value": text.strip()} if re.fullmatch(r"[\w./:@+-]+", text.strip()) else {}
+    if parsed.keys() != {"value"}:
+        raise RecipeError(f"--set {said}: the value is not TOML; quote text twice, as in 'key=\"some text\"'")
     table = values
     for key in keys[:-1]:
         inner = table.get(key)
         table[key] = dict(inner) if isinstance(inner, dict) else {}  # a copy: the caller keeps its mapping
         table = table[key]
-    table[keys[-1]] = value
+    table[keys[-1]] = parsed["value"]
 
 
-def _with_built_in(tasks: object, data: Path | None, origin: str) -> dict[str, Any]:
-    if not isinstance(tasks, dict) or not all(isinstance(task, dict) for task in tasks.values()):
-        raise RecipeError(f"{origin}: there is no [tasks.NAME] table; write one, such as [tasks.sst]")
-    return {name: _located(name, task, data) for name, task in tasks.items()}
-
-
-def _located(name: str, task: dict[str, Any], data: Path | None) -> dict[str, Any]:
-    """A built-in task's definition under the recipe's own keys, its files in `data` or the starter data."""
-    if name not in BUILT_IN:
+def _built_in(name: str, task: object, data: Path | None) -> object:
+    """A task's table over its built-in definition, whose files are in `data` or the starter data."""
+    if name not in BUILT_IN or not isinstance(task, dict):
         return task
     definition = dict(BUILT_IN[name])
+    files = {split: definition.pop(split) for split in SPLITS}
     if any(split in task for split in SPLITS):
-        for split in SPLITS:
-            definition.pop(split)
-    else:
-        folder = STARTER if data is None else data
-        if data is None and not (folder / definition["train"]).is_file():
-            raise RecipeError(
-                f"task '{name}': the starter data has none of it; pass --data DIR with {definition['train']}"
-            )
-        for split in SPLITS:
-            definition[split] = str((folder / definition[split]).absolute())
-        if not Path(definition["test"]).is_file():  # the one split that is optional
-            definition.pop("test")
-    return definition | task
+        return definition | task
+    folder = STARTER if data is None else data
+    if data is None and not (folder / files["train"]).is_file():
+        raise RecipeError(f"task '{name}': the starter data has none of it; pass --data DIR with {files['train']}")
+    if not (folder / files["test"]).is_file():  # the one split that is optional
+        files.pop("test")
+    return definition | {split: str((folder / file).absolute()) for split, file in files.items()} | task
 
 
 def _faults(error: ValidationError) -> list[str]:
-    """One short sentence a fault, with the key's full name and the remedy."""
-    by_key: dict[str, list[str]] = {}
+    """One short sentence a key, with its full name and the remedy."""
+    sentences: dict[str, str] = {}
+    by_key: dict[str, list[Any]] = {}
     for fault in error.errors():
         loc = [str(part) for part in fault["loc"]]
-        fields = _fields_at(loc[:-1])
-        if fault["type"] == "extra_forbidden" and fields is not None:
-            by_key[".".join(loc)] = [f"unknown key '{loc[-1]}'{_in(loc[:-1])}{near(loc[-1], fields)}"]
+        # A fault's place goes on below the key: into a list, or by what pydantic calls the members of a union.
+        key = ".".join(loc[: 3 if loc[:1] == ["tasks"] else 2])
+        if fault["type"] == "extra_forbidden":
+            sentences[key] = _unknown(loc)
         elif fault["type"] == "value_error":
-            prefix = f"[{'.'.join(loc)}] " if loc and loc[0] == "tasks" and len(loc) > 1 else ""
-            by_key.setdefault(".".join(loc) + fault["msg"], []).append(prefix + str(fault["ctx"]["error"]))
-        elif fault["type"] == "missing":
-            by_key[".".join(loc)] = [f"{'.'.join(loc)} is missing; write it"]
+            sentences[key] = (f"[{key}] " if len(loc) > 1 else "") + str(fault["ctx"]["error"])
+        elif key == "tasks":
+            sentences[key] = "there is no [tasks.NAME] table; write one, such as [tasks.sst]"
+        elif fault["type"] == "missing" and key == ".".join(loc):
+            sentences[key] = f"{key} is missing; write it"
         else:
-            key = ".".join(_known(loc))
-            by_key.setdefault(key, []).append(_type_fault(key, fault["input"], fault["msg"]))
-    return [faults[0] for faults in by_key.values()]
+            by_key.setdefault(key, []).append(fault)
+            sentences[key] = _unfit(key, by_key[key])
+    return [" ".join(sentence.split()) for sentence in sentences.values()]
 
 
-def _type_fault(key: str, value: object, message: str) -> str:
-    if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", value):
-        return f'{key} = "{value}" is text; write {key.rpartition(".")[2]} = {value}, without quotes'
-    if isinstance(value, float) and value.is_integer() and "integer" in message:
-        return f"{key} = {value} should be a whole number; write {int(value)}"
-    return f"{key} = {value!r:.60}: {message[0].lower()}{message[1:]}"
+def _unfit(key: str, faults: list[Any]) -> str:
+    """Why a value does not fit its key, and what would; of a union's members the one that came farthest speaks."""
+    depth = max(len(fault["loc"]) for fault in faults)
+    last = [fault for fault in faults if len(fault["loc"]) == depth]
+    value, kinds = last[0]["input"], {fault["type"] for fault in last}
+    shown = f"{json.dumps(value, ensure_ascii=False, default=str):.60}"
+    is_part = isinstance(last[0]["loc"][-1], int) or depth > key.count(".") + 2
+    said = f"{shown} in {key}" if is_part else f"{key} = {shown}"
+    if isinstance(value, str) and kinds & {"int_type", "float_type"} and NUMBER.fullmatch(value):
+        digits = re.sub(r"\.(?!\d)", ".0", re.sub(r"(?<!\d)\.", "0.", value))  # TOML wants them on both sides
+        return f"{said} is text; write {digits} without quotes"
+    if isinstance(value, float) and value.is_integer() and "int_type" in kinds:
+        return f"{said} should be a whole number; write {int(value)}"
+    if isinstance(value, int | float) and "string_type" in kinds:
+        return f'{said} should be text; write "{shown}"'
+    wanted = [EXPECTED.get(f["type"]) or re.sub(r"^.* should | after validation", "", f["msg"]) for f in last]
+    return f"{said} should {' or '.join(dict.fromkeys(wanted))}"
 
 
-def _in(loc: list[str]) -> str:
-    return f" in [{'.'.join(loc)}]" if loc else ""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+EXPECTED = {  # where pydantic's words are not the recipe's
+    "int_type": "be a whole number",
+    "bool_type": "be true or false, without quotes",
+    "dict_type": "be a table",
+    "model_type": "be a table",
+    "missing": "have more values",
+}
 
 
-def _known(loc: list[str]) -> list[str]:
-    """A fault's place without what pydantic adds for the members of a union."""
-    depth = 3 if loc[0] == "tasks" else 2
-    return loc[:depth]
-
-
-def _fields_at(loc: list[str]) -> list[str] | None:
-    """The keys that the table at `loc` may have."""
-    if not loc:
-        return [*Recipe.model_fields, "extends"]
-    if loc[0] == "tasks" and len(loc) == 2:
-        return list(Task.model_fields)
-    table = Recipe.model_fields[loc[0]].annotation if len(loc) == 1 and loc[0] in Recipe.model_fields else None
-    return list(table.model_fields) if isinstance(table, type) and issubclass(table, Table) else None
+def _unknown(loc: list[str]) -> str:
+    """An unknown key, with the one that was meant, or the table that has it."""
+    *table, key = loc
+    tables = {name: field.annotation for name, field in Recipe.model_fields.items()}
+    fields = {name: list(t.model_fields) for name, t in tables.items() if isinstance(t, type(Table))}
+    fields |= {"tasks": list(Task.model_fields), "": list(tables)}
+    here = fields[table[0] if table else ""]
+    hint = near(key, here)
+    if "lr" in here and near(key, ["learning_rate"]):
+        hint = " (did you mean 'lr'?)"
+    for place, names in fields.items():
+        if key in names:
+            hint = f" (it belongs in [{place.replace('tasks', 'tasks.NAME')}])" if place else " (it belongs at the top)"
+    if key == "extends":
+        hint = " (extends works in a recipe file alone)"
+    where = f" in [{'.'.join(table)}]" if table else ""
+    return f"unknown key {key!r:.60}{where}{hint}"

@@ -16,7 +16,6 @@ from safetensors.torch import save_file
 
 from minbert import predictions as answers
 from minbert.errors import RunError
-from minbert.evaluation import Evaluation
 from minbert.files import one_writer, recover_folder, replacing_folder, write_text
 from minbert.model import MultitaskModel
 from minbert.predictions import Predictions
@@ -219,8 +218,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
-
-
-def evaluation_metrics(evaluation: Evaluation) -> dict[str, dict[str, float | None]]:
-    """Every task's metrics, as an evaluation's record holds them."""
-    return {name: score.metrics for name, score in evaluation.scores.items()}

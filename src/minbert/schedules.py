@@ -96,8 +96,8 @@ class Stream:
     """A task's rows as an endless sequence of batches: every row once a pass, each pass in another order.
 
     With `lengths`, rows of like length share a batch, which saves padding: a shuffled pass is cut into windows of
-    `WINDOW` batches, each window sorted, and the batches shuffled again, so a row's batch-mates still change
-    from pass to pass. The order depends on (seed, pass) alone.
+    `WINDOW` batches, or a quarter of the pass if that is less, each window sorted, and the batches shuffled again,
+    so a row's batch-mates still change from pass to pass. The order depends on (seed, pass) alone.
     """
 
     WINDOW = 32
@@ -108,7 +108,7 @@ class Stream:
 
     @property
     def batches(self) -> int:
-        """Batches a pass; the last one, in an order without lengths, may be short."""
+        """Batches a pass; one of them may be short, which is the last one in an order without lengths."""
         return math.ceil(self.rows / self.batch_size)
 
     def batch(self, number: int) -> Rows:
@@ -123,9 +123,11 @@ class Stream:
         shuffled = generator.permutation(self.rows)
         if self.lengths is None:
             return self._cut(shuffled, self.batch_size)
-        windows = self._cut(shuffled, self.batch_size * self.WINDOW)
-        alike = [window[np.argsort(self.lengths[window], kind="stable")] for window in windows]
-        batches = [batch for window in alike for batch in self._cut(window, self.batch_size)]
+        rest = len(shuffled) - self.rows % self.batch_size
+        window = self.batch_size * min(self.WINDOW, math.ceil(self.batches / 4))
+        alike = [part[np.argsort(self.lengths[part], kind="stable")] for part in self._cut(shuffled[:rest], window)]
+        batches = [batch for part in alike for batch in self._cut(part, self.batch_size)]
+        batches += self._cut(shuffled[rest:], self.batch_size)  # the short one: of any lengths, not of the longest
         return [batches[place] for place in generator.permutation(len(batches))]
 
     @staticmethod

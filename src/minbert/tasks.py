@@ -66,7 +66,7 @@ class Task(BaseModel):
     range: Annotated[tuple[float, float], BeforeValidator(_as_tuple)] | None = None
     """Lowest and highest score of a regression."""
     head: str | None = None
-    """How pooled vectors become an output: see the table of heads. Default by kind."""
+    """How pooled vectors become an output: see the table below. Default by kind."""
     pooling: str = "mean"
     """How a text's token vectors become one: cls (tanh pooler), cls-raw, or mean."""
     loss: str | None = None

@@ -21,7 +21,7 @@ from minbert.jobs import Job, prepare, seed_of, training_batch
 from minbert.model import MultitaskModel
 from minbert.optimizer import AdamWSettings
 from minbert.recipes import Recipe, load
-from minbert.runs import Progress, Run, evaluation_metrics
+from minbert.runs import Progress, Run
 from minbert.schedules import Draw
 from minbert.tasks import Split
 
@@ -75,7 +75,7 @@ class EvaluationRecord:
             "kind": "evaluation",
             "step": self.step,
             "split": self.split,
-            "metrics": evaluation_metrics(self.evaluation),
+            "metrics": {name: score.metrics for name, score in self.evaluation.scores.items()},
             "sum": self.evaluation.sum,
             "course": self.evaluation.course,
             "is_best": self.is_best,

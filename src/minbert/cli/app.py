@@ -35,7 +35,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        app()
+        app(prog_name="minbert")
     except MinbertError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -109,8 +109,10 @@ def _show(report: Report) -> None:
     out.print(TOKENS)
     out.print("\nHow the files were read", style="bold")
     out.print(_grid(list(_notes(report))))
-    out.print()
-    out.print(_labels(report))
+    labels = [cells for task in report.tasks for cells in _task_labels(task)]
+    if labels:
+        out.print()
+        out.print(table("Labels", ("task", "label", "train", "dev"), labels, left=2))
     likenesses = _likenesses(report)
     if likenesses:
         columns = ("task", "rows of", "also in", "rows", "equal", "swapped", "folded", "other label")
@@ -166,18 +168,11 @@ def _notes(report: Report) -> Iterator[list[str]]:
     for task in report.tasks:
         for split in task.splits:
             if split.fault is None:
-                yield [task.name, split.split, "; ".join(split.notes) or "every cell as it stands"]
-
-
-def _labels(report: Report) -> Table:
-    """Classes, or parts of a score's range, down; labelled splits across."""
-    from minbert.cli.show import table
-
-    rows = [cells for task in report.tasks for cells in _task_labels(task)]
-    return table("Labels", ("task", "label", "train", "dev"), rows, left=2)
+                yield [task.name, split.split, "; ".join(split.notes) or "by the rules of its format"]
 
 
 def _task_labels(task: TaskReport) -> Iterator[list[str]]:
+    """Classes, or parts of a score's range, down; labelled splits across."""
     splits = {split.split: split for split in task.splits}
     sides = [splits.get("train"), splits.get("dev")]
     shares = [{share.label: share for share in side.balance} if side else {} for side in sides]

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from minbert.model import MultitaskModel, Prediction
     from minbert.training import EvaluationRecord, Record, StepRecord
 
-results = Console(highlight=False, soft_wrap=False)
-messages = Console(stderr=True, highlight=False)
+# Texts of a user's files are printed as they are: "[bold]" and ":dog:" are words there.
+results = Console(highlight=False, markup=False, emoji=False)
+messages = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
@@ -103,7 +104,7 @@ def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Seque
     """An answer a line: the prediction, what stands behind it, the input."""
     for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
         shown = given if isinstance(given, str) else "\t".join(given)
-        results.print(f"{answer_line(prediction)}\t{shown}", soft_wrap=True, markup=False)
+        print(f"{answer_line(prediction)}\t{shown}")  # rich would turn the tabs into blanks
 
 
 def answer_line(prediction: Prediction) -> str:

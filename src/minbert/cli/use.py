@@ -67,6 +67,7 @@ def predict(
 ) -> None:
     """Answer new texts: lines on standard input (a tab between a pair's texts), or the rows of a file."""
     from minbert.model import MultitaskModel
+    from minbert.tables import format_of
 
     if input_file is None and (output or file_format):
         raise DataError("--output and --format go with --input FILE; lines of standard input are answered as lines")
@@ -74,6 +75,8 @@ def predict(
         raise DataError("--format course writes a file; name it with --output")
     if output is not None:
         _may_write(output, force)
+        if file_format is None:
+            format_of(output)
     loaded = MultitaskModel.from_pretrained(model)
     name = _chosen(loaded, task)
     if input_file is None:
@@ -264,8 +267,7 @@ def _with_answers(
 
 def _texts_of(file: Path, column: str | None) -> list[str]:
     """The texts of a file's column, or the lines of a .txt file."""
-    from minbert.data import as_text
-    from minbert.tables import read_lines, read_table
+    from minbert.tables import as_text, read_lines, read_table
 
     if file.suffix == ".txt":
         return read_lines(file)

@@ -20,6 +20,7 @@ from minbert.tasks import BUILT_IN, COURSE, Split, Task
 from minbert.text import encode_texts
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+COMPARED: tuple[tuple[Split, Split], ...] = (("train", "dev"), ("train", "test"), ("dev", "test"))
 BINS = 5  # of a score's range
 PORTION = 8192  # texts that are tokens at the same time
 
@@ -174,50 +175,59 @@ def check(recipe: Recipe) -> Report:
 
 
 def check_task(name: str, task: Task, tokenizer: Tokenizer, limit: int) -> TaskReport:
-    """Reads a task's files, each by itself so that one fault does not hide the next, and compares them."""
-    splits: list[SplitReport] = []
-    entries: dict[Split, Entries] = {}
-    known = task
-    for split in SPLITS:
-        path = getattr(task, split)
-        if path is None:
-            continue
-        try:
-            table = read_table(Path(path), task.format, task.encoding, task.quoting)
-            reading = examine(table, known, labelled=split != "test")
-        except DataError as error:
-            splits.append(SplitReport(split, Path(path), str(error)))
-            continue
-        if split == "train" and reading.labels:
-            known = task.model_copy(update={"labels": reading.labels})
-        entries[split] = Entries.of(task, reading)
-        splits.append(check_split(split, Path(path), task, reading, entries[split], tokenizer, limit))
+    """Reads a task's files as train does and compares them; where train would give up, each file by itself."""
+    faults: dict[Split, str] = {}
+    fault = None
+    try:
+        _, readings = read_splits(task, skip_bad_rows=True)
+    except MinbertError as error:
+        readings, faults = _read_apart(task)
+        fault = None if faults else str(error)
+    entries = {split: Entries.of(task, reading) for split, reading in readings.items()}
+    splits = [
+        check_split(split, task, readings[split], entries[split], tokenizer, limit)
+        if split in readings
+        else SplitReport(split, _path(task, split), faults[split])
+        for split in SPLITS
+        if split in readings or split in faults
+    ]
     overlaps = [
         Overlap(of, within, matches(entries[of], entries[within]), same_ids(entries[of], entries[within]))
-        for within, of in (("train", "dev"), ("train", "test"), ("dev", "test"))
+        for within, of in COMPARED
         if of in entries and within in entries
     ]
-    fault = None if any(split.fault for split in splits) else _refusal(task)
     return TaskReport(name, task.kind, limit, splits, overlaps, fault)
 
 
-def _refusal(task: Task) -> str | None:
-    """Why train would refuse the task even without its bad rows: asked of the reader that train uses."""
-    try:
-        read_splits(task, skip_bad_rows=True)
-    except MinbertError as error:
-        return str(error)
-    return None
+def _read_apart(task: Task) -> tuple[dict[Split, Reading], dict[Split, str]]:
+    """What can be read of a task's files, and why each of the others cannot: one fault does not hide the next."""
+    readings: dict[Split, Reading] = {}
+    faults: dict[Split, str] = {}
+    for split in SPLITS:
+        if getattr(task, split) is None:
+            continue
+        try:
+            table = read_table(_path(task, split), task.format, task.encoding, task.quoting)
+            readings[split] = examine(table, task, labelled=split != "test")
+        except DataError as error:
+            faults[split] = str(error)
+        if split == "train" and split in readings and readings[split].labels:
+            task = task.model_copy(update={"labels": readings[split].labels})
+    return readings, faults
+
+
+def _path(task: Task, split: Split) -> Path:
+    return Path(getattr(task, split))
 
 
 def check_split(
-    split: Split, path: Path, task: Task, reading: Reading, entries: Entries, tokenizer: Tokenizer, limit: int
+    split: Split, task: Task, reading: Reading, entries: Entries, tokenizer: Tokenizer, limit: int
 ) -> SplitReport:
     """What one file that could be read holds."""
     labels, texts = reading.examples.labels, list(enumerate(entries.texts))
     return SplitReport(
         split,
-        path,
+        _path(task, split),
         rows=reading.rows,
         usable=len(texts),
         bad_rows=reading.bad_rows,
@@ -271,15 +281,6 @@ def _warnings(task: TaskReport) -> list[str]:
     return [f"{task.name} {split.split}: {warning}" for split in task.splits for warning in split.warnings]
 
 
-def _missing_classes(task: TaskReport) -> list[str]:
-    return [
-        f"{task.name} {split.split} label {share.label}"
-        for split in task.splits
-        for share in split.balance
-        if not share.count and task.kind != "pair-regression"
-    ]
-
-
 def _plain(value: Any) -> Any:
     """Paths as text, all through."""
     if isinstance(value, dict):
@@ -297,8 +298,7 @@ REMARKS: dict[str, Callable[[TaskReport], list[str]]] = {
     "rows that repeat an earlier one with another label": _in_splits(lambda split: split.repeats.conflicting),
     "ids given twice in a file": _in_splits(lambda split: split.repeated_ids.count),
     "doubts about a file as it was read": _warnings,
-    "classes without a row": _missing_classes,
-    "rows longer than the limit, which lose their end": _in_splits(lambda s: s.tokens.cut.count if s.tokens else 0),
+    "rows longer than the limit": _in_splits(lambda s: s.tokens.cut.count if s.tokens else 0),
     "rows with two equal texts": _in_splits(lambda split: split.equal_texts.count),
     "rows of mostly unknown tokens": _in_splits(lambda s: s.tokens.unknown.count if s.tokens else 0),
     "blank texts in unlabelled files": _in_splits(lambda split: split.blank.count),

@@ -1,0 +1,236 @@
+"""`evaluate`, `predict`, `embed`, and every user's mistake as one message and exit code 2."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import minbert
+from minbert.cli.app import main
+from minbert.recipes import STARTER
+
+
+class Outcome:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """Runs a command line as a user would, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object, stdin: str = "") -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["minbert", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the starter data's three tasks on a tiny encoder."""
+    import torch
+
+    from conftest import tiny_config, tiny_tokenizer
+    from minbert.bert import Bert
+    from minbert.pretrained import save_encoder
+
+    folder = tmp_path_factory.mktemp("trained")
+    torch.manual_seed(0)
+    save_encoder(Bert(tiny_config()), tiny_tokenizer(folder), folder / "encoder")
+    values = {"name": "tiny", "encoder": str(folder / "encoder"), "tasks": {"sst": {}, "para": {}, "sts": {}}}
+    return minbert.train(values | {"training": {"max_steps": 2}}, runs=folder / "runs").folder
+
+
+def test_a_line_in_is_an_answer_out(command: Command, trained: Path) -> None:
+    done = command("predict", trained, "--task", "sst", stdin="A great film\n\nMeh.\n")
+    answers = [line.split("\t") for line in done.out.splitlines()]
+    model = minbert.MultitaskModel.from_pretrained(trained)
+    expected = model.predict("sst", ["A great film", "", "Meh."])
+    assert [cells[0] for cells in answers] == [prediction.answer for prediction in expected]
+    assert [cells[-1] for cells in answers] == ["A great film", "", "Meh."]
+    assert answers[1][2] == "[empty]"
+
+
+def test_pairs_are_two_texts_with_a_tab(command: Command, trained: Path) -> None:
+    done = command("predict", trained, "--task", "sts", "--json", stdin="a cat\ta dog\nsame\tsame\n")
+    answers = [json.loads(line) for line in done.out.splitlines()]
+    assert [answer["input"] for answer in answers] == [["a cat", "a dog"], ["same", "same"]]
+    assert answers[1]["answer"] == pytest.approx(5, abs=1e-5)
+    refused = command("predict", trained, "--task", "sts", stdin="a cat\ta dog\nonly one\n")
+    assert refused.code == 2
+    assert "standard input, row 2: task 'sts' takes two texts with one tab between them" in refused.err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_a_file_of_answers_keeps_the_columns_of_the_input(command: Command, trained: Path, suffix: str) -> None:
+    frame = pl.DataFrame(
+        {"who": ["Ann", "Ben", "Cay"], "sentence": ["Fine, really", 'He said "no"', " "], "n": [1, 2, 3]}
+    )
+    source, target = Path(f"in{suffix}"), Path(f"out{suffix}")
+    write = {".csv": frame.write_csv, ".tsv": lambda p: frame.write_csv(p, separator="\t")}
+    write |= {".jsonl": frame.write_ndjson, ".parquet": frame.write_parquet}
+    write[suffix](source)
+    done = command("predict", trained, "--task", "sst", "--input", source, "--output", target)
+    assert done.code == 0, done.err
+    read = {".csv": pl.read_csv, ".tsv": lambda p: pl.read_csv(p, separator="\t")}
+    read |= {".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}
+    answers = read[suffix](target)
+    assert answers.columns == ["who", "sentence", "n", "prediction", *(f"probability_{k}" for k in range(5)), "note"]
+    assert answers["who"].to_list() == ["Ann", "Ben", "Cay"]
+    assert answers["sentence"].to_list() == frame["sentence"].to_list()
+    assert answers["note"].fill_null("").to_list() == ["", "", "empty"]
+    model = minbert.MultitaskModel.from_pretrained(trained)
+    expected = [prediction.answer for prediction in model.predict("sst", frame["sentence"].to_list())]
+    assert [str(answer) for answer in answers["prediction"]] == expected
+
+
+def test_the_course_file_is_read_back_and_scored(command: Command, trained: Path) -> None:
+    for task, prefix in (("sst", "ids-sst"), ("para", "quora"), ("sts", "sts")):
+        source = STARTER / f"{prefix}-dev.csv"
+        done = command(
+            "predict", trained, "--task", task, "--input", source, "--format", "course", "--output", f"{task}.csv"
+        )
+        assert done.code == 0, done.err
+        run_wrote = (trained / "predictions" / f"{task}-dev-output.csv").read_bytes()
+        from_file = json.loads(command("evaluate", f"{task}.csv", "--task", task, "--json").out)["tasks"][task]
+        from_model = json.loads(command("evaluate", trained, "--task", task, "--json").out)["tasks"][task]
+        assert from_file == from_model
+        assert len(run_wrote.splitlines()) == len(Path(f"{task}.csv").read_bytes().splitlines())
+
+
+def test_evaluate_prints_scores_with_interval_and_baseline(command: Command, trained: Path) -> None:
+    done = command("evaluate", trained)
+    assert done.code == 0, done.err
+    for word in ("sst", "para", "sts", "sum", "course", "always one answer", "95 % interval"):
+        assert word in done.out
+    scores = json.loads(command("evaluate", trained, "--json").out)
+    record = [
+        r for r in map(json.loads, (trained / "metrics.jsonl").read_text().splitlines()) if r["kind"] == "evaluation"
+    ]
+    best = [r for r in record if r["is_best"]][-1]
+    assert scores["sum"] == pytest.approx(best["sum"])
+    assert scores["tasks"]["sts"]["always_one_answer"] is None  # a constant has no correlation
+    low, high = scores["tasks"]["sst"]["interval"]
+    assert low < scores["tasks"]["sst"]["score"] < high
+
+
+def test_embed_writes_what_the_model_embeds(command: Command, trained: Path) -> None:
+    Path("texts.txt").write_text("a good film\nthe cat sat on a very quiet dog\n", encoding="utf-8")
+    done = command("embed", trained, "--input", "texts.txt", "--output", "v.npy", "--normalize")
+    assert done.code == 0, done.err
+    assert "2 vectors of 16 numbers in v.npy; texts are cut at 40 tokens" in " ".join(done.err.split())
+    model = minbert.MultitaskModel.from_pretrained(trained)
+    vectors = np.load("v.npy")
+    assert vectors.dtype == np.float32
+    texts = Path("texts.txt").read_text().splitlines()
+    np.testing.assert_array_equal(vectors, model.embed(texts, normalize=True))
+    assert command("embed", trained, "--input", "texts.txt", "--output", "v.npy").code == 2
+    assert (
+        "v.npy exists already; --force replaces it"
+        in command("embed", trained, "--input", "texts.txt", "--output", "v.npy").err
+    )
+
+
+def write(name: str, content: str | bytes) -> str:
+    Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return name
+
+
+RECIPE = '[tasks.mood]\nkind = "classification"\ntrain = "{}"\n'
+MISTAKES: dict[str, tuple[Callable[[], list[str]], str]] = {
+    "missing recipe": (lambda: ["train", "no.toml"], "recipe no.toml does not exist"),
+    "missing file": (lambda: ["train", write("r.toml", RECIPE.format("no.csv"))], "no.csv does not exist"),
+    "wrong column": (
+        lambda: ["train", write("r.toml", RECIPE.format(write("a.csv", "txt,label\nx,1\ny,2\n")))],
+        "there is no column 'text' (did you mean 'txt'?)",
+    ),
+    "wrong label": (
+        lambda: [
+            "train",
+            write("r.toml", RECIPE.format(write("a.csv", "text,label\nx,1\ny,7\n")) + 'labels = ["0", "1"]'),
+        ],
+        "a.csv, row 2, column 'label': '7' is not among 0, 1",
+    ),
+    "empty file": (lambda: ["train", write("r.toml", RECIPE.format(write("a.csv", "")))], "a.csv is empty"),
+    "wrong encoding": (
+        lambda: ["train", write("r.toml", RECIPE.format(write("a.csv", "text,label\nx,1\ncafé,2\n".encode("cp1252"))))],
+        "a.csv, line 3: byte 0xe9 is not UTF-8",
+    ),
+    "short row": (
+        lambda: ["train", write("r.toml", RECIPE.format(write("a.csv", "text,label\nx,1\ny\n")))],
+        "a.csv, row 2: 1 cells where the header has 2",
+    ),
+    "unknown key": (
+        lambda: ["train", write("r.toml", "[tasks.sst]\n[optimizer]\nlerning_rate = 1\n")],
+        "unknown key 'lerning_rate' in [optimizer]",
+    ),
+    "missing model": (lambda: ["predict", "runs/none", "--task", "sst"], "runs/none does not exist"),
+    "missing encoder": (
+        lambda: ["train", write("r.toml", 'encoder = "./none"\n[tasks.sst]\n')],
+        "none' is no folder; write minilm, a folder, or a hub id",
+    ),
+    "both resume and force": (lambda: ["train", "r.toml", "--resume", "--force"], "choose one"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_message_and_nothing_is_left_behind(command: Command, tmp_path: Path, mistake: str) -> None:
+    words, message = MISTAKES[mistake]
+    done = command(*words())
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert len(done.err.strip().splitlines()) <= 3
+    assert done.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_mistakes_with_a_model_at_hand(command: Command, trained: Path) -> None:
+    write("in.csv", "sentence,prediction\nhello,1\n")
+    for words, message in [
+        (["predict", trained], "this model has 3 tasks; choose one: --task sst, --task para, --task sts"),
+        (["predict", trained, "--task", "sts1"], "has no task 'sts1' (did you mean 'sts'?)"),
+        (
+            ["predict", trained, "--task", "sst", "--input", "in.csv", "--output", "o.csv"],
+            "has a column 'prediction' already",
+        ),
+        (
+            ["predict", trained, "--task", "para", "--input", "in.csv", "--output", "o.csv"],
+            "there is no column 'sentence1'",
+        ),
+        (["predict", trained, "--task", "sst", "--input", "in.csv", "--output", "o.xls"], "should end in one of .csv"),
+        (["predict", trained, "--task", "sst", "--input", "in.csv", "--format", "course"], "name it with --output"),
+        (["evaluate", trained, "--data", "nowhere"], "ids-sst-dev.csv does not exist"),
+        (
+            ["embed", trained, "--input", "in.csv", "--output", "o.npy"],
+            "choose one of sentence, prediction with --column",
+        ),
+        (["embed", trained, "--input", "in.csv", "--output", "o.txt"], "name the file so"),
+    ]:
+        done = command(*words)
+        assert done.code == 2, words
+        assert message in done.err
+        assert not [file for file in Path().iterdir() if file.name.startswith("o.")]
+
+
+@pytest.mark.parametrize("words", [[], ["train"], ["demo"], ["evaluate"], ["predict"], ["embed"], ["data", "check"]])
+def test_help_reads_well_and_needs_no_torch(command: Command, words: list[str]) -> None:
+    done = command(*words, "--help")
+    assert done.code == 0
+    assert "Usage: minbert" in done.out
+    assert "Show this message and exit" in done.out

@@ -1,0 +1,70 @@
+"""What the documents promise: their examples run, their commands exist, their reference is the schema's."""
+
+import re
+import runpy
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import minbert.cli.app
+from minbert.tasks import Task
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_tour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tour,) = blocks("python")
+    code = [line for line in tour.splitlines() if line.strip()]
+    assert len(code) <= 10
+    exec(compile(tour, "README.md", "exec"), {})
+    assert (tmp_path / "my-model" / "heads.safetensors").is_file()
+    assert (tmp_path / "runs" / "tour" / "metrics.jsonl").is_file()
+
+
+def test_the_example_recipe_is_one() -> None:
+    (recipe,) = blocks("toml")
+    tasks = {name: Task.model_validate(task) for name, task in tomllib.loads(recipe)["tasks"].items()}
+    assert [task.kind for task in tasks.values()] == ["classification", "pair-classification", "pair-regression"]
+
+
+COMMANDS = sorted({line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines() if line.strip()})
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "minbert" in line])
+def test_every_command_of_the_readme_exists_with_its_options(line: str) -> None:
+    words = shlex.split(line.rsplit("|", maxsplit=1)[-1].strip())
+    assert words.pop(0) == "minbert"
+    command = [words.pop(0)] + ([words.pop(0)] if words[0] == "check" else [])
+    shown = CliRunner().invoke(minbert.cli.app.app, [*command, "--help"], env={"COLUMNS": "200"}).output
+    for option in (word for word in words if word.startswith("--")):
+        assert option in shown, f"{' '.join(command)} has no {option}"
+
+
+def test_the_readme_names_the_two_commands_of_dev() -> None:
+    dev = runpy.run_path(str(ROOT / "dev"))
+    assert (
+        {line.split()[1] for line in COMMANDS if line.startswith("./dev")} == {"demo", "test"} <= set(dev["COMMANDS"])
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_reference_is_the_schema() -> None:
+    reference = runpy.run_path(str(ROOT / "docs" / "reference.py"))["reference"]
+    assert (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8") == reference(), (
+        "the schema changed: python docs/reference.py > docs/recipes.md"
+    )
