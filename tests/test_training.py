@@ -207,7 +207,8 @@ def command(recipe: Path, runs: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "minbert.cli.app", "train", str(recipe), "--runs", str(runs), *more]
 
 
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PATH": PATH}
 
 
 def test_ten_kills_at_random_moments_change_nothing(values: dict[str, object], tmp_path: Path) -> None:
@@ -292,9 +293,7 @@ def test_an_interrupt_saves_and_prints_the_command_that_goes_on(values: dict[str
     assert "Traceback" not in errors
     words = shlex.split(errors.strip().splitlines()[-1])
     assert words[0] == "minbert"
-    subprocess.run(
-        [sys.executable, "-m", "minbert.cli.app", *words[1:]], check=True, capture_output=True, env=ENVIRONMENT
-    )
+    subprocess.run(words, check=True, capture_output=True, env=ENVIRONMENT)
     assert_same(Run(tmp_path / "parts" / "tiny"), reference)
 
 

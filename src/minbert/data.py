@@ -16,7 +16,7 @@ from minbert.tables import Cell, Table, as_text, canonical_label, read_table, sh
 from minbert.tasks import Split, Task
 
 Labels = NDArray[np.float64]
-BLANK = {"Zs", "Zl", "Zp", "Cc", "Cf", "Co"}
+BLANK = {"Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cs"}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Model and encoded examples -> predictions -> metrics, with the trivial baseline beside them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,8 @@ class TaskScore:
     """What one task's predictions are worth.
 
     `value` is the task's own metric and `baseline` what the best constant answer for this very split gets;
-    each is None where undefined. `metrics` holds every metric of the task's kind.
+    each is None where undefined. `metrics` holds every metric of the task's kind. `is_constant` says that every
+    example was given the same class.
     """
 
     metric: str
@@ -27,6 +28,7 @@ class TaskScore:
     baseline: float | None
     metrics: dict[str, float | None]
     examples: int
+    is_constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def score(task: Task, predictions: Predictions) -> TaskScore:
     assert predictions.labels is not None
     given = metric_input(task, predictions)
     values = {name: metrics.METRICS[name](given, predictions.labels) for name in KINDS[task.kind].metrics}
-    return task_score(task, values, predictions.labels)
+    is_constant = not task.is_regression and len(np.unique(predictions.values)) == 1
+    return replace(task_score(task, values, predictions.labels), is_constant=is_constant)
 
 
 def task_score(task: Task, values: dict[str, float | None], labels: metrics.Array) -> TaskScore:

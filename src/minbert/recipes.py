@@ -358,7 +358,7 @@ def _unfit(key: str, faults: list[Any]) -> str:
     last = [fault for fault in faults if len(fault["loc"]) == depth]
     value, kinds = last[0]["input"], {fault["type"] for fault in last}
     shown = f"{json.dumps(value, ensure_ascii=False, default=str):.60}"
-    is_part = isinstance(last[0]["loc"][-1], int) or depth > key.count(".") + 2
+    is_part = (isinstance(last[0]["loc"][-1], int) and "missing" not in kinds) or depth > key.count(".") + 2
     said = f"{shown} in {key}" if is_part else f"{key} = {shown}"
     if isinstance(value, str) and kinds & {"int_type", "float_type"} and NUMBER.fullmatch(value):
         digits = re.sub(r"\.(?!\d)", ".0", re.sub(r"(?<!\d)\.", "0.", value))  # TOML wants them on both sides

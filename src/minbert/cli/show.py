@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -21,6 +24,14 @@ if TYPE_CHECKING:
 # Texts of a user's files are printed as they are: "[bold]" and ":dog:" are words there.
 results = Console(highlight=False, markup=False, emoji=False)
 messages = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def program() -> str:
+    """How the user can call this program again: by its name, or by the path where its name is not on PATH."""
+    if shutil.which("minbert"):
+        return "minbert"
+    called = Path(sys.argv[0])
+    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
@@ -161,9 +172,14 @@ class TrainingDisplay:
             messages.print(f"step {record.step}/{self.job.last_step}  loss {losses}  {duration(left)} left")
 
     def _evaluation(self, record: EvaluationRecord) -> str:
-        scores = "  ".join(f"{name} {number(s.value)}" for name, s in record.evaluation.scores.items())
+        scores = record.evaluation.scores
         best = "  best so far" if record.is_best and record.step else ""
-        return f"step {record.step}/{self.job.last_step}  dev: {scores}  sum {record.evaluation.sum:.3f}{best}"
+        shown = "  ".join(f"{n} {number(s.value)}{' (one class)' * s.is_constant}" for n, s in scores.items())
+        line = f"step {record.step}/{self.job.last_step}  dev: {shown}  sum {record.evaluation.sum:.3f}{best}"
+        if record.step:
+            return line
+        constant = "  ".join(f"{name} {number(score.baseline)}" for name, score in scores.items())
+        return f"always the best one answer: {constant}\n{line} before training"
 
 
 def duration(seconds: float) -> str:

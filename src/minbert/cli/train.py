@@ -52,12 +52,13 @@ def train(
     force: ForceOption = False,
 ) -> None:
     """Train a recipe and keep the run: scores, models and predictions in runs/NAME."""
+    from minbert.cli.show import program
     from minbert.recipes import load
 
     if resume and force:
         raise RunError("--resume goes on with a run and --force replaces it; choose one")
     command = shlex.join(
-        ["minbert", *(word for word in sys.argv[1:] if word not in ("--force", "--resume")), "--resume"]
+        [program(), *(word for word in sys.argv[1:] if word not in ("--force", "--resume")), "--resume"]
     )
     run_training(load(recipe, overrides or (), data, name), runs, command, skip_bad_rows, resume, force)
 
@@ -67,21 +68,21 @@ def demo(
     force: ForceOption = False,
 ) -> None:
     """Learn three tasks from the small data set that ships, in a minute or two, and answer three inputs."""
-    from minbert.cli.show import messages, results, show_answers
+    from minbert.cli.show import messages, program, results, show_answers
     from minbert.model import MultitaskModel
     from minbert.recipes import STARTER, load
 
     messages.print("One BERT learns three tasks: sentiment (sst), same question (para), similarity (sts).\n")
-    run = run_training(load(STARTER / "demo.toml"), runs, "minbert demo --force", force=force)
+    run = run_training(load(STARTER / "demo.toml"), runs, f"{program()} demo --force", force=force)
     results.print("Dev sets this small are noisy: the intervals say how far another one could lie.\n")
     best = MultitaskModel.from_pretrained(run.best)
     for task, inputs in STARTER_INPUTS.items():
         results.print(f"{task}: {STARTER_ANSWERS[task]}")
         show_answers(best, task, inputs)
     results.print(f"\nThe model is in {run.best}. Try next:")
-    results.print(f'  echo "A great film" | minbert predict {run.best} --task sst', soft_wrap=True)
-    results.print(f"  minbert evaluate {run.best}", soft_wrap=True)
-    results.print("  minbert train recipes/default.toml --data DATA", soft_wrap=True)
+    results.print(f'  echo "A great film" | {program()} predict {run.best} --task sst', soft_wrap=True)
+    results.print(f"  {program()} evaluate {run.best}", soft_wrap=True)
+    results.print(f"  {program()} train recipes/default.toml --data DATA", soft_wrap=True)
 
 
 def run_training(

@@ -39,7 +39,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Score a model, or a file of predictions, on labelled examples."""
-    from minbert.cli.show import results, score_table
+    from minbert.cli.show import messages, results, score_table
 
     if model.is_file():
         evaluation = _score_file(model, task, input_file, data, split, skip_bad_rows)
@@ -49,6 +49,9 @@ def evaluate(
         print(json.dumps(_as_json(evaluation), indent=2))
     else:
         results.print(score_table(f"Scores on {input_file or split}", evaluation))
+    for name, score in evaluation.scores.items():
+        if score.is_constant:
+            messages.print(f"warning: task '{name}' gives every example the same class")
 
 
 def predict(

@@ -144,7 +144,8 @@ def _joined(hits: list[_Hit], entries: Entries, others: Entries) -> Matches:
         for hit in group
         if hit.place in listed
     ]
-    return Matches(len(hits), *map(len, groups), len(conflicting), first)
+    equal, swapped, folded = map(len, groups)
+    return Matches(len(hits), equal, swapped, folded, len(conflicting), first)
 
 
 def repeated_ids(entries: Entries) -> Found:
