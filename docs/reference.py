@@ -6,7 +6,7 @@ python docs/reference.py > docs/recipes.md
 from pydantic import BaseModel
 
 from minbert.heads import HEADS, POOLINGS
-from minbert.recipes import GradientsTable, OptimizerTable, Recipe, ScheduleTable, TrainingTable
+from minbert.schema import GradientsTable, OptimizerTable, Recipe, ScheduleTable, TrainingTable
 from minbert.tasks import BUILT_IN, KINDS, Task
 
 TABLES: dict[str, type[BaseModel]] = {

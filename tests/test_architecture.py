@@ -24,8 +24,8 @@ tasks
 data
 text
 predictions
-pretrained recipes
-model
+pretrained schema
+model recipes
 evaluation runs
 jobs
 training

@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from minbert.errors import RecipeError
-from minbert.recipes import (
-    STARTER,
-    GradientsTable,
-    OptimizerTable,
-    Recipe,
-    ScheduleTable,
-    Table,
-    TrainingTable,
-    load,
-)
+from minbert.recipes import STARTER, load
+from minbert.schema import GradientsTable, OptimizerTable, Recipe, ScheduleTable, Table, TrainingTable
 from minbert.tasks import Task
 
 ROOT = Path(__file__).parents[1]

@@ -20,7 +20,8 @@ from minbert import training
 from minbert.cli.app import main
 from minbert.errors import DataError, MinbertError, ModelError, RunError, TrainingError
 from minbert.jobs import plan, prepare, seed_of, training_batch
-from minbert.recipes import Recipe, load
+from minbert.recipes import load
+from minbert.schema import Recipe
 from minbert.runs import Run
 from minbert.training import EvaluationRecord, State, StepRecord
 
@@ -103,6 +104,8 @@ def test_updates_equal_a_literal_torch_loop(values: dict[str, object], accumulat
             torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], clip)
         adamw.step()
     for (name, ours), (_, literal) in zip(state.model.named_parameters(), model.named_parameters(), strict=True):
+        if name.endswith("self.key.bias"):
+            continue  # softmax ignores it: its gradient is rounding alone, which AdamW blows up to a full step
         torch.testing.assert_close(ours, literal, rtol=2e-4, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 

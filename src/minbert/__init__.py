@@ -8,10 +8,11 @@ The map, in the order in which a sentence meets the files:
     bert         token ids -> hidden states          training    the loop
     heads        hidden states -> a task's output    evaluation  predictions -> scores
     losses       output, labels -> one number        runs        a run's folder
-    predictions  outputs -> answers                  recipes     a run as data
+    predictions  outputs -> answers                  recipes     a run as data; `schema` has its keys
 
 `tasks` says what a task is, `model` joins encoder and heads, `pretrained` brings weights in and out, `metrics`
-holds the scores; `prepare` looks at files before training and `cli` is the command line.
+holds the scores, `jobs` makes all that training needs from a recipe; `errors` and `files` are below everything.
+`prepare` looks at files before training and `cli` is the command line.
 """
 
 from importlib import import_module

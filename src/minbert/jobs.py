@@ -11,8 +11,8 @@ from minbert.data import Reading, read_splits
 from minbert.errors import MinbertError, TrainingError
 from minbert.model import MultitaskModel
 from minbert.pretrained import load_encoder, load_tokenizer, locate
-from minbert.recipes import Recipe
 from minbert.schedules import SCHEDULES, Schedule, Stream
+from minbert.schema import Recipe
 from minbert.tasks import Split, Task
 from minbert.text import Batch, Encoded
 

@@ -20,7 +20,8 @@ from minbert.files import one_writer, recover_folder, replacing_folder, write_te
 from minbert.model import MultitaskModel
 from minbert.predictions import Predictions
 from minbert.pretrained import read_weights
-from minbert.recipes import Recipe, load
+from minbert.recipes import load
+from minbert.schema import Recipe
 from minbert.tasks import COURSE, Split
 
 PACKAGES = ("minbert", "torch", "tokenizers", "safetensors", "numpy", "scipy", "polars", "pydantic")

@@ -20,7 +20,8 @@ from minbert.evaluation import Evaluation, evaluate
 from minbert.jobs import Job, prepare, seed_of, training_batch
 from minbert.model import MultitaskModel
 from minbert.optimizer import AdamWSettings
-from minbert.recipes import Recipe, load
+from minbert.recipes import load
+from minbert.schema import Recipe
 from minbert.runs import Progress, Run
 from minbert.schedules import Draw
 from minbert.tasks import Split

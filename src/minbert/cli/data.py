@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from minbert.prepare.check import Report, SplitReport, TaskReport
     from minbert.prepare.repeats import Found, Matches, Row
-    from minbert.recipes import Recipe
+    from minbert.schema import Recipe
 
 data_app = typer.Typer(help="Look at data before training.", no_args_is_help=True)
 CLASSES = 12  # of a task that are shown, the largest first

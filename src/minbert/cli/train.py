@@ -17,7 +17,7 @@ from minbert.errors import RunError, RunInterruptedError
 if TYPE_CHECKING:
     from minbert.evaluation import Evaluation
     from minbert.jobs import Job
-    from minbert.recipes import Recipe
+    from minbert.schema import Recipe
     from minbert.runs import Run
 
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs' folders.")]

@@ -14,7 +14,8 @@ from minbert.data import BadRow, Labels, Reading, examine, is_blank, read_splits
 from minbert.errors import DataError, MinbertError, ModelError
 from minbert.prepare.repeats import Entries, Found, Matches, fold, matches, repeated_ids, same_ids
 from minbert.pretrained import load_encoder, load_tokenizer, locate
-from minbert.recipes import Recipe, load
+from minbert.recipes import load
+from minbert.schema import Recipe
 from minbert.tables import read_table
 from minbert.tasks import BUILT_IN, COURSE, Split, Task
 from minbert.text import encode_texts

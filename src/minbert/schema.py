@@ -1,0 +1,187 @@
+"""What a recipe may say: its tables and keys, their types, defaults and limits.
+
+A field's text is its documentation; docs/recipes.md is made from it.
+"""
+
+import json
+import re
+from typing import Annotated, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from minbert.errors import near
+from minbert.tasks import Task
+
+SPLITS = ("train", "dev", "test")
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows keeps these names
+SCORES = ("sum", "course")  # over all tasks
+USE_SLASHES = "in a path write / or use single quotes"
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Table(BaseModel):
+    """A table of a recipe: unknown keys and values of another type are errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class ScheduleTable(Table):
+    """`[schedule]`: which tasks an update trains."""
+
+    kind: Literal["simultaneous", "round-robin"] = "simultaneous"
+    """simultaneous: a batch of every task in every update. round-robin: one task an epoch, in `order`."""
+    order: list[str] | None = None
+    """The tasks in turn; round-robin may name a task several times. Default: as the tasks stand in the recipe."""
+
+
+class GradientsTable(Table):
+    """`[gradients]`: how the tasks' gradients become one."""
+
+    method: Literal["sum"] = "sum"
+    """sum: the weighted losses' gradients are added."""
+    clip: Annotated[float, Field(gt=0)] | Literal["off"] = 1.0
+    """Largest norm of an update's gradient over encoder and heads together, or "off"."""
+
+
+class OptimizerTable(Table):
+    """`[optimizer]`: AdamW and its learning rate over time."""
+
+    lr: Annotated[float, Field(ge=0)] = 1e-4
+    """Peak learning rate of the encoder."""
+    head_lr: Annotated[float, Field(ge=0)] | None = None
+    """Peak learning rate of the heads; without it, five times the encoder's, since they start untrained."""
+    betas: list[Rate] = Field(default=[0.9, 0.999], min_length=2, max_length=2)
+    """AdamW's decay rates of the gradient's mean and of its square."""
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    """AdamW's term against division by zero."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decay of matrices; biases and LayerNorm have none."""
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of all updates over which the learning rate rises from zero."""
+    decay: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warm-up."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor of the learning rate for each encoder layer below the top one."""
+
+
+class TrainingTable(Table):
+    """`[training]`: how long, in what portions, and what is kept."""
+
+    epochs: Annotated[int, Field(ge=0)] | None = None
+    """Epochs at most. With neither epochs nor max_steps, 3; with max_steps alone, as many as it takes."""
+    max_steps: Annotated[int, Field(ge=0)] | None = None
+    """Updates at most."""
+    batch_size: Positive | dict[str, Positive] = 16
+    """Examples of a task in a batch; a table gives each task its own."""
+    accumulate: Positive = 1
+    """Batches of a task whose gradients are averaged into one update."""
+    steps_per_epoch: Positive | None = None
+    """Updates an epoch at most; the next epoch goes on with rows not yet seen."""
+    batching: Literal["length", "random"] = "length"
+    """length: texts of like length share a batch, which saves padding. random: any. Every row once a pass in both."""
+    swap_pairs: bool = False
+    """Whether a pair's two texts change places at random in training."""
+    head_dropout: Rate = 0.1
+    """Dropout in the heads."""
+    encoder_dropout: Rate | None = None
+    """Replaces both dropout rates of the encoder's config; without it they stay."""
+    max_length: Annotated[int, Field(ge=3)] | None = None
+    """Longest text in tokens, [CLS] and [SEP] included; without it, the encoder's limit."""
+    evaluate_every: Positive | None = None
+    """Updates between evaluations on dev; without it, each epoch's end."""
+    patience: Positive | None = None
+    """Training ends after so many evaluations without a better score."""
+    checkpoint_every: Positive = 200
+    """Updates between saved states; one is saved at every evaluation besides."""
+    time_limit: Annotated[float, Field(gt=0)] | None = None
+    """Seconds of training after which the run ends in good order."""
+    select_on: str = "sum"
+    """What the best model is chosen by on dev: sum, course, or a task's name."""
+    precision: Literal["fp32"] = "fp32"
+    """Number format of the arithmetic."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes a GPU if there is one."""
+
+
+class Recipe(Table):
+    """A whole recipe. Load one with `load`, which fills in the built-in tasks and finds their files."""
+
+    name: str
+    """The run's name, and its folder's; without it, the recipe file's."""
+    encoder: str = "minilm"
+    """minilm (built in), a folder of a BERT checkpoint or of a run, or a hub id."""
+    seed: Annotated[int, Field(ge=0)] = 1
+    """Decides initial heads, the order of the data, and dropout."""
+    tasks: Annotated[dict[str, Task], Field(min_length=1)]
+    """The tasks by name; `[tasks.sst]` alone is the built-in task of that name."""
+    schedule: ScheduleTable = ScheduleTable()
+    gradients: GradientsTable = GradientsTable()
+    optimizer: OptimizerTable = OptimizerTable()
+    training: TrainingTable = TrainingTable()
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[\w][\w.+-]{0,99}", name, re.ASCII) or name.endswith(".") or RESERVED.fullmatch(name):
+            raise ValueError(f"name = {name!r:.60} cannot name a folder everywhere; use letters, digits, '-', '_', '.'")
+        return name
+
+    @field_validator("tasks")
+    @classmethod
+    def _names_tasks(cls, tasks: dict[str, Task]) -> dict[str, Task]:
+        for name in tasks:
+            if not re.fullmatch(r"\w[\w-]{0,49}", name, re.ASCII):
+                raise ValueError(f"task name {name!r:.60} should be of letters, digits, '-' and '_' alone")
+            if name in SCORES:
+                raise ValueError(f"'{name}' is a score over all tasks; give the task another name")
+        if not any(task.weight for task in tasks.values()):
+            raise ValueError("every task has weight 0; give one a weight")
+        return tasks
+
+    @model_validator(mode="after")
+    def _fits_its_tasks(self) -> Self:
+        names, order = list(self.tasks), self.order
+        faults = [f"schedule.order names '{n}', no task{near(n, names)}" for n in order if n not in names]
+        if not order:
+            faults.append("schedule.order names no task")
+        if self.schedule.kind == "simultaneous" and len(set(order)) < len(order):
+            faults.append("schedule.order names a task twice; a simultaneous update trains each once")
+        if isinstance(self.training.batch_size, dict):
+            sizes = self.training.batch_size
+            faults += [f"training.batch_size names '{n}', no task{near(n, names)}" for n in sizes if n not in names]
+            faults += [f"training.batch_size gives no size to '{n}'" for n in names if n not in sizes]
+        faults += self._faults_of_files()
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _faults_of_files(self) -> list[str]:
+        """What is wrong with paths as such, and with choosing a model by a file that is not there."""
+        paths = {f"tasks.{name}.{split}": getattr(task, split) for name, task in self.tasks.items() for split in SPLITS}
+        faults = [
+            f"{key} = {json.dumps(path)} holds a control character; {USE_SLASHES}"  # "C:\temp" is C:, a tab, and emp
+            for key, path in (paths | {"encoder": self.encoder}).items()
+            if path is not None and re.search(r"[\x00-\x1f\x7f]", path)
+        ]
+        chosen, known = self.training.select_on, [*SCORES, *self.tasks]
+        if chosen not in known:
+            faults.append(f"training.select_on = {chosen!r:.60} is not sum, course or a task{near(chosen, known)}")
+        elif chosen in self.tasks and self.tasks[chosen].dev is None:
+            faults.append(f"training.select_on = '{chosen}', and tasks.{chosen} names no dev file to score it on")
+        return faults
+
+    @property
+    def order(self) -> list[str]:
+        return list(self.tasks) if self.schedule.order is None else self.schedule.order
+
+    def batch_size(self, task: str) -> int:
+        size = self.training.batch_size
+        return size if isinstance(size, int) else size[task]
+
+    def to_toml(self) -> str:
+        """The recipe in full, every default written out; loading it gives the same recipe."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
