@@ -1,6 +1,6 @@
 """Seconds of the encoder with attention written out, over seconds with torch's fused function: one line a shape.
 
-    python benchmarks/attention.py
+    ./dev bench attention
 
 Both sides run in turn on the same batches; dropout is on in training, as in the checkpoint's config.
 """

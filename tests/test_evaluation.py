@@ -75,5 +75,5 @@ def test_sum_and_course_count_what_the_design_says() -> None:
     undefined = score(SCORES, scores([2, 2], [1, 3]))
     assert Evaluation({"sst": right, "sts": undefined}, {}).sum == 0.75
     assert Evaluation({"sst": right, "sts": undefined}, {}).course == pytest.approx(0.375)
-    assert Evaluation({"sts": undefined}, {}).selected("sts") == 0.0
+    assert Evaluation({"sts": undefined}, {}).selected("sts") is None
     assert Evaluation({}, {}).course is None

@@ -1,4 +1,4 @@
-"""The Gram matrix, methods and clipping against J written out as one matrix, and against torch."""
+"""The Gram matrix and the methods against J written out as one matrix, and against torch."""
 
 import copy
 import math
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from minbert.gradients import METHODS, clip, cosines, gram_matrix, weighted_sum
+from minbert.gradients import METHODS, cosines, gram_matrix, weighted_sum
 from oracles_numeric import dense_jacobian
 
 SHAPES: list[tuple[int, ...]] = [(3,), (2, 4), (1,), (5, 1, 2)]
@@ -100,41 +100,6 @@ def test_cosines_of_known_vectors() -> None:
     half = 1 / math.sqrt(2)
     expected = [[1, -half, 0, -1], [-half, 1, 0, half], [0, 0, 0, 0], [-1, half, 0, 1]]
     torch.testing.assert_close(cosines(gram_matrix(rows)), torch.tensor(expected, dtype=torch.float64))
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    size=st.sampled_from([0.0, 1e-8, 1.0, 1e8]),
-    limit=st.sampled_from([1e-3, 1.0, 1e6, math.inf]),
-    missing=st.frozensets(st.integers(0, 3)),
-    seed=st.integers(0, 99),
-)
-def test_clipping_agrees_with_torch(size: float, limit: float, missing: frozenset[int], seed: int) -> None:
-    (row,) = jacobian([size], frozenset((0, place) for place in missing), seed)
-    parameters = [nn.Parameter(torch.zeros(shape, dtype=torch.float64)) for shape in SHAPES]
-    for parameter, gradient in zip(parameters, row, strict=True):
-        parameter.grad = None if gradient is None else gradient.clone()
-    expected = torch.nn.utils.clip_grad_norm_(parameters, limit)
-    assert clip(row, limit) == pytest.approx(float(expected))
-    for parameter, gradient in zip(parameters, row, strict=True):
-        torch.testing.assert_close(gradient, parameter.grad)
-    joint = math.sqrt(sum(float((g * g).sum()) for g in row if g is not None))
-    assert joint <= limit * (1 + 1e-9)
-
-
-def test_clipping_leaves_a_small_gradient_to_the_bit_and_keeps_a_large_ones_direction() -> None:
-    small, large = torch.tensor([0.3, -0.4]), torch.tensor([30.0, -40.0])
-    assert clip([small, None], 1.0) == pytest.approx(0.5)
-    assert small.tolist() == torch.tensor([0.3, -0.4]).tolist()
-    assert clip([None, large], 1.0) == 50.0
-    torch.testing.assert_close(large, torch.tensor([0.6, -0.8]))
-
-
-def test_the_norm_that_clips_is_of_all_gradients_together() -> None:
-    """Encoder and head in one norm: each alone would pass."""
-    encoder, head = torch.tensor([0.9]), torch.tensor([1.2])
-    assert clip([encoder, head], 1.0) == pytest.approx(1.5)
-    torch.testing.assert_close((encoder, head), (torch.tensor([0.6]), torch.tensor([0.8])))
 
 
 class Shared(nn.Module):

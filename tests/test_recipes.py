@@ -713,11 +713,13 @@ def test_a_recipe_loads_again_with_overrides(tmp_path: Path) -> None:
     assert (again.training.epochs, again.name, again.tasks) == (7, "other", recipe.tasks)
 
 
-def test_a_key_that_is_not_there_has_its_default_and_head_lr_none() -> None:
+def test_a_key_that_is_not_there_has_its_default() -> None:
     recipe = load({"tasks": {"sst": {}}})
     assert recipe.encoder == "minilm"
-    assert recipe.optimizer.head_lr is None
     assert recipe.training == TrainingTable()
+    assert recipe.training.epochs == 3
+    assert load({"tasks": {"sst": {}}, "training": {"max_steps": 5}}).training.epochs is None
+    assert load({"tasks": {"sst": {}}, "optimizer": {"lr": 2e-5}}).optimizer.head_lr == 5 * 2e-5
 
 
 # What ships.

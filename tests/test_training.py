@@ -1,13 +1,16 @@
 """The loop against literal torch, and runs that are stopped in every way against one that is not."""
 
+import contextlib
 import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +24,7 @@ from minbert.cli.app import main
 from minbert.errors import DataError, MinbertError, ModelError, RunError, TrainingError
 from minbert.jobs import plan, prepare, seed_of, training_batch
 from minbert.recipes import load
-from minbert.schema import Recipe
-from minbert.runs import Run
+from minbert.runs import Progress, Run
 from minbert.training import EvaluationRecord, State, StepRecord
 
 SST = ["the good film", "a bad dull film", "the cat sat", "very good", "not very good dog", "dull", "quiet film"]
@@ -183,15 +185,12 @@ def test_stopping_after_any_record_and_resuming_changes_nothing(
 ) -> None:
     values |= {"schedule": {"kind": kind}}
     reference = contents(run_to_end(values, tmp_path / "whole"))
-    recipe = load(values)
-    run = Run(tmp_path / "parts" / recipe.name)
     for stop in (1, 2, 3, 5, 8):
-        job, state = start(values)
-        with run.writing(recipe, resume=True):
-            for count, _ in enumerate(training.records(job, state, run), start=1):
-                if count == stop:
-                    run.save_last(state.model, state.optimizer, state.progress)
-                    break
+        session = training.begin(load(values), tmp_path / "parts", resume=True)
+        for count, _ in enumerate(training.records(session), start=1):
+            if count == stop:
+                session.save()
+                break
     assert_same(run_to_end(values, tmp_path / "parts"), reference)
 
 
@@ -374,19 +373,44 @@ def test_a_run_knows_what_it_ran_on(values: dict[str, object], tmp_path: Path) -
     environment = run.environment()
     assert environment["packages"]["torch"] == torch.__version__
     assert environment["threads"] == torch.get_num_threads()
-    assert run.recipe() == load(values)
+    assert environment["device"] == "cpu"
+    assert set(environment["data"]) == {str(tmp_path / name) for name in ("a.csv", "b.csv", "c.csv")}
+    resolved = run.recipe()
+    assert resolved == prepare(load(values))[0].recipe
+    assert resolved.tasks["mood"].labels == ["0", "1", "2"]
+    assert resolved.tasks["same"].head == "interaction"
+    assert resolved.tasks["near"].max_length == 40
+    assert resolved.order == ["mood", "same", "near"]
+    assert "head_lr = 0.05" in (run.folder / "recipe.toml").read_text()
 
 
 def test_resuming_uses_the_recorded_threads(values: dict[str, object], tmp_path: Path) -> None:
     run = run_to_end(with_training(values, epochs=1), tmp_path / "runs")
     file = run.folder / "environment.json"
     file.write_text(json.dumps(run.environment() | {"threads": 2}))
+    (run.last / "progress.json").write_text(json.dumps(vars(Progress())))
+    session = training.begin(load(with_training(values, epochs=1)), tmp_path / "runs", resume=True)
     before = torch.get_num_threads()
-    try:
-        run_to_end(with_training(values, epochs=1), tmp_path / "runs")
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    assert [torch.get_num_threads() for _ in training.records(session)] == [2, 2, 2, 2]
+    assert torch.get_num_threads() == before
+
+
+def test_a_run_goes_on_only_with_the_data_it_was_started_with(values: dict[str, object], tmp_path: Path) -> None:
+    run_to_end(values, tmp_path / "runs")
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("very bad,0\n")
+    with pytest.raises(RunError, match=r"a\.csv has changed since .*tiny was started; put it back, or start anew"):
+        run_to_end(values, tmp_path / "runs")
+
+
+def test_going_on_elsewhere_is_said(
+    values: dict[str, object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = run_to_end(with_training(values, epochs=1), tmp_path / "runs")
+    file = run.folder / "environment.json"
+    file.write_text(json.dumps(run.environment() | {"processor": "another one"}))
+    run_to_end(with_training(values, epochs=1), tmp_path / "runs")
+    assert "was started with another processor; its bits may differ from here on" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -418,6 +442,30 @@ def test_a_finished_run_is_replaced_only_by_force(values: dict[str, object], tmp
     assert steps_and_evaluations(run)[0] == 2
 
 
+@pytest.mark.parametrize("killed_after", range(6))
+def test_a_kill_while_force_empties_the_folder_can_be_mended(
+    values: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int
+) -> None:
+    run, left = run_to_end(with_training(values, epochs=1), tmp_path / "runs"), [killed_after]
+
+    def dying(remove: Callable[..., None]) -> Callable[..., None]:
+        def call(path: Path, **options: object) -> None:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            remove(path, **options)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", dying(shutil.rmtree))
+        patched.setattr(Path, "unlink", dying(Path.unlink))
+        with pytest.raises(KeyboardInterrupt):
+            minbert.train(with_training(values, epochs=1), runs=tmp_path / "runs", force=True)
+    minbert.train(with_training(values, epochs=1), runs=tmp_path / "runs", force=True)
+    assert steps_and_evaluations(run)[0] == 2
+
+
 def test_force_never_empties_a_folder_that_is_no_run(values: dict[str, object], tmp_path: Path) -> None:
     precious = tmp_path / "runs" / "tiny" / "thesis.txt"
     precious.parent.mkdir(parents=True)
@@ -428,9 +476,11 @@ def test_force_never_empties_a_folder_that_is_no_run(values: dict[str, object], 
 
 
 def test_a_folder_in_use_is_refused(values: dict[str, object], tmp_path: Path) -> None:
-    recipe: Recipe = load(values)
+    session = training.begin(load(values), tmp_path / "runs")
+    holder = training.records(session)
+    next(holder)
     with (
-        Run(tmp_path / "runs" / "tiny").writing(recipe),
+        contextlib.closing(holder),
         pytest.raises(RunError, match="is in use by another process; wait for it, or give this run another --name"),
     ):
         minbert.train(values, runs=tmp_path / "runs", resume=True)

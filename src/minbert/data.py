@@ -128,7 +128,7 @@ def examine(table: Table, task: Task, labelled: bool) -> Reading:
     examples = Examples(
         [ids[row - 1] for row, fault in faults.items() if not fault],
         [[as_text(cells[place]) for cells in kept] for place in places.texts],
-        None if labels is None else _numbers(task, labels, classes),
+        None if labels is None else _numbers(task.model_copy(update={"labels": classes}), labels),
     )
     return Reading(examples, classes, bad, notes, warnings)
 
@@ -202,7 +202,7 @@ def _label_fault(cell: Cell, task: Task) -> str | None:
         if number is None or not low <= number <= high:
             return f"{quoted} is not a number in {low:g}..{high:g}; correct it, or the task's range"
     elif task.labels is not None:
-        if label not in [canonical_label(known) for known in task.labels]:
+        if label not in task.class_numbers:
             return f"{quoted} is not among {_listed(task.labels)}; correct it, or the task's labels"
     elif (number is not None and not _is_whole(label)) or (isinstance(cell, float) and not cell.is_integer()):
         remedy = "correct it, or make the task a pair-regression" if task.is_pair else "correct it"
@@ -231,12 +231,11 @@ def _consecutive(labels: list[str]) -> bool:
     return labels == [str(first + place) for place in range(len(labels))]
 
 
-def _numbers(task: Task, labels: list[str], classes: list[str] | None) -> Labels:
+def _numbers(task: Task, labels: list[str]) -> Labels:
     """Canonical labels as numbers [N]: the score, or the class's place among the classes."""
     if task.is_regression:
         return np.array([float(label) for label in labels])
-    places = {canonical_label(name): place for place, name in enumerate(classes or ())}
-    return np.array([float(places[label]) for label in labels])
+    return np.array([float(task.class_numbers[label]) for label in labels])
 
 
 def _label_notes(cells: list[str]) -> list[str]:

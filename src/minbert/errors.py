@@ -21,12 +21,21 @@ class RunError(MinbertError):
     """A run's folder is in use, complete, absent, or belongs to another recipe."""
 
 
+class InputError(MinbertError, ValueError):
+    """What was handed to a model from Python is no input of its task."""
+
+
 class TrainingError(MinbertError):
     """Training cannot go on: a loss or a gradient is no longer a number."""
 
 
 class RunInterruptedError(Exception):
     """The user stopped a run. The message says what is saved and how to go on."""
+
+
+def printable(text: str) -> str:
+    """A text without characters that do not print: a file's control codes stay out of the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def several(faults: list[str], shown: int = 3) -> str:

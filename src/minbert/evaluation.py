@@ -19,7 +19,7 @@ class TaskScore:
 
     `value` is the task's own metric and `baseline` what the best constant answer for this very split gets;
     each is None where undefined. `metrics` holds every metric of the task's kind. `is_constant` says that every
-    example was given the same class.
+    example was given the same class; `classes` are their names, none for a regression.
     """
 
     metric: str
@@ -28,6 +28,7 @@ class TaskScore:
     baseline: float | None
     metrics: dict[str, float | None]
     examples: int
+    classes: list[str]
     is_constant: bool = False
 
 
@@ -47,10 +48,10 @@ class Evaluation:
         values = self._values()
         return metrics.course(values, {name: s.metric for name, s in self.scores.items()}) if values else None
 
-    def selected(self, select_on: str) -> float:
-        """The number by which models are chosen: sum, course, or a task's metric; 0 where it is undefined."""
+    def selected(self, select_on: str) -> float | None:
+        """The number by which models are chosen: sum, course, or a task's metric; None where it is undefined."""
         chosen = {"sum": self.sum, "course": self.course} | self._values()
-        return chosen.get(select_on) or 0.0
+        return chosen.get(select_on)
 
     def _values(self) -> dict[str, float | None]:
         return {name: score.value for name, score in self.scores.items()}
@@ -82,6 +83,7 @@ def task_score(task: Task, values: dict[str, float | None], labels: metrics.Arra
         baseline=metrics.METRICS[metric](constant, labels),
         metrics=values,
         examples=len(labels),
+        classes=task.labels or [],
     )
 
 

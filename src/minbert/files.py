@@ -18,15 +18,16 @@ def replacing(target: Path) -> Iterator[Path]:
 
     The temporary file lies in the same folder because a rename is atomic only within one file system.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     temporary = _beside(target, secrets.token_hex(4))
-    temporary.touch(exist_ok=False)  # with a normal file's permissions; tempfile's are for the owner alone
-    try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _told(target):
+        temporary.touch(exist_ok=False)  # with a normal file's permissions; tempfile's are for the owner alone
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -44,17 +45,18 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     """
     fresh = _beside(target, "new")
     recover_folder(target)
-    fresh.mkdir(parents=True)
-    try:
-        yield fresh
-        for file in fresh.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        if target.exists():
-            target.rename(_beside(target, "old"))
-        fresh.rename(target)
-    finally:
-        recover_folder(target)
+    make_folder(fresh)
+    with _told(target):
+        try:
+            yield fresh
+            for file in fresh.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            if target.exists():
+                target.rename(_beside(target, "old"))
+            fresh.rename(target)
+        finally:
+            recover_folder(target)
 
 
 def recover_folder(target: Path) -> None:
@@ -78,6 +80,32 @@ def one_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def check_place(target: Path) -> None:
+    """Raises RunError where `target` could not be written: below a file, or in a folder that takes no files."""
+    above = next(folder for folder in target.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise RunError(f"{target} cannot be written: {above} is a file, not a folder; choose another place")
+    if not os.access(above, os.W_OK):
+        raise RunError(f"{target} cannot be written: no permission in {above}; choose another place")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it. Raises RunError where that cannot be."""
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """What the system refuses (no space, no permission), as the user's matter and not as a fault of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{target} cannot be written: {error.strerror or error}; make room, or choose another place"
+        ) from error
 
 
 def _beside(target: Path, word: str) -> Path:

@@ -20,7 +20,10 @@ def sum_of_tasks(gram: Tensor, generator: torch.Generator) -> Tensor:  # noqa: A
 
 
 def gram_matrix(jacobian: Sequence[Row]) -> Tensor:
-    """G_ij = g_i . g_j over all parameters: T rows of J -> [T, T] in float64."""
+    """G_ij = g_i . g_j over all parameters: T rows of J -> [T, T] in float64.
+
+    Each parameter's product is summed in the gradients' own precision, the products of all parameters in float64.
+    """
     num_tasks = len(jacobian)
     gram = torch.zeros(num_tasks, num_tasks, dtype=torch.float64)
     for i in range(num_tasks):
@@ -47,16 +50,6 @@ def weighted_sum(jacobian: Sequence[Row], weights: Tensor) -> list[Tensor | None
         parts = [(float(w), g) for w, g in zip(weights, column, strict=True) if g is not None]
         combined.append(sum((w * g for w, g in parts[1:]), parts[0][0] * parts[0][1]) if parts else None)
     return combined
-
-
-def clip(gradients: Sequence[Tensor | None], max_norm: float) -> float:
-    """Scales the gradients in place so that their joint norm is at most `max_norm`; returns the norm before."""
-    present = [gradient for gradient in gradients if gradient is not None]
-    if not present:
-        return 0.0
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(present)))
-    torch._foreach_mul_(present, (max_norm / (norm + 1e-6)).clamp(max=1.0))
-    return float(norm)
 
 
 METHODS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {"sum": sum_of_tasks}

@@ -13,18 +13,19 @@ from minbert.model import MultitaskModel
 from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.schedules import SCHEDULES, Schedule, Stream
 from minbert.schema import Recipe
-from minbert.tasks import Split, Task
+from minbert.tasks import SPLITS, Split, Task
 from minbert.text import Batch, Encoded
-
-DEFAULT_EPOCHS = 3
 
 
 @dataclass(frozen=True)
 class Job:
-    """A recipe with all it needs in hand: data read and tokenised, streams and schedule laid out."""
+    """A recipe with all it needs in hand: data read and tokenised, streams and schedule laid out.
+
+    `recipe` is resolved: what the data and the encoder decided, such as classes and lengths, is written in.
+    """
 
     recipe: Recipe
-    tasks: dict[str, Task]
+    encoder: Path
     readings: dict[str, dict[Split, Reading]]
     encoded: dict[Split, dict[str, Encoded]]
     streams: dict[str, Stream]
@@ -38,6 +39,10 @@ class Job:
         if len(set(limits.values())) == 1:
             return str(next(iter(limits.values())))
         return ", ".join(f"{limit} ({name})" for name, limit in limits.items())
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        return self.recipe.tasks
 
     @property
     def names(self) -> list[str]:
@@ -70,25 +75,23 @@ def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, Multitask
         except MinbertError as error:
             raise type(error)(f"task '{name}': {error}") from None
     model = _build(recipe, folder, tasks)
-    tasks = model.tasks
     encoded: dict[Split, dict[str, Encoded]] = {
-        split: {n: model.encode(n, r[split].examples) for n, r in readings.items() if split in r}
-        for split in ("train", "dev", "test")
+        split: {n: model.encode(n, r[split].examples) for n, r in readings.items() if split in r} for split in SPLITS
     }
-    return _lay_out(recipe, tasks, readings, encoded), model
+    schedule = recipe.schedule.model_copy(update={"order": recipe.order})
+    resolved = recipe.model_copy(update={"tasks": model.tasks, "schedule": schedule})
+    return _lay_out(resolved, folder, readings, encoded), model
 
 
 def plan(job: Job) -> list[TaskPlan]:
     """What will be trained, task by task, counted on the schedule that the loop follows."""
-    updates_of = [0] * len(job.names)
-    for step in range(1, job.last_step + 1):
-        for draw in job.schedule.draws(step):
-            updates_of[draw.task] += draw.count
-    total = max(1, sum(updates_of))
+    after = job.last_step + 1
+    drawn_of = [job.schedule.batches_before(number, after) for number in range(len(job.names))]
+    total = max(1, sum(drawn_of))
     plans = []
     for number, name in enumerate(job.names):
         stream = job.streams[name]
-        drawn = updates_of[number]
+        drawn = drawn_of[number]
         plans.append(
             TaskPlan(
                 task=name,
@@ -122,12 +125,14 @@ def seed_of(seed: int, *what: str | int) -> int:
 
 
 def _build(recipe: Recipe, folder: Path, tasks: dict[str, Task]) -> MultitaskModel:
-    torch.manual_seed(seed_of(recipe.seed, "heads"))
+    torch.manual_seed(seed_of(recipe.seed, "encoder"))  # for a pooler that the checkpoint lacks
     needs_pooler = any(task.pooling == "cls" for task in tasks.values())
     encoder = load_encoder(folder, needs_pooler, recipe.training.encoder_dropout)
     longest = recipe.training.max_length or encoder.config.max_position_embeddings
     limited = {n: task.model_copy(update={"max_length": task.max_length or longest}) for n, task in tasks.items()}
     model = MultitaskModel(encoder, load_tokenizer(folder), limited, recipe.training.head_dropout)
+    for name in limited:
+        model.draw_head(name, seed_of(recipe.seed, "head", name))
     return model.to(_device(recipe))
 
 
@@ -140,11 +145,11 @@ def _device(recipe: Recipe) -> torch.device:
 
 def _lay_out(
     recipe: Recipe,
-    tasks: dict[str, Task],
+    folder: Path,
     readings: dict[str, dict[Split, Reading]],
     encoded: dict[Split, dict[str, Encoded]],
 ) -> Job:
-    names, training = list(tasks), recipe.training
+    names, training = list(recipe.tasks), recipe.training
     streams = {
         name: Stream(
             seed_of(recipe.seed, "order", name),
@@ -157,7 +162,6 @@ def _lay_out(
     batches = [streams[name].batches for name in names]
     order = [names.index(name) for name in recipe.order]
     schedule = SCHEDULES[recipe.schedule.kind](batches, order, training.steps_per_epoch, training.accumulate)
-    epochs = DEFAULT_EPOCHS if training.epochs is None and training.max_steps is None else training.epochs
-    limits = [] if epochs is None else [schedule.last_step(epochs)]
+    limits = [] if training.epochs is None else [schedule.last_step(training.epochs)]
     limits += [] if training.max_steps is None else [training.max_steps]
-    return Job(recipe, tasks, readings, encoded, streams, schedule, min(limits))
+    return Job(recipe, folder, readings, encoded, streams, schedule, min(limits))

@@ -21,17 +21,17 @@ from torch import Tensor, nn
 from minbert import predictions as answers
 from minbert.bert import Bert
 from minbert.data import Examples, is_blank
-from minbert.errors import ModelError, near
+from minbert.errors import InputError, ModelError, near
 from minbert.files import write_text
 from minbert.heads import HEADS, POOLINGS
 from minbert.losses import LOSSES
 from minbert.predictions import Predictions
 from minbert.pretrained import load_encoder, load_tokenizer, locate, read_weights, save_encoder
-from minbert.tasks import Task
+from minbert.tasks import TASK_NAME, Task
 from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts, pad
 
 MAX_TOKENS = 4096  # positions in one inference batch, padding counted: enough to keep two to sixteen cores busy
-STORED = {"kind", "text", "label", "id", "labels", "range", "head", "pooling", "loss", "metric", "max_length"}
+NOT_STORED = {"train", "dev", "test", "weight"}  # a model's tasks say how to read and answer, not what it learned from
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class MultitaskModel(nn.Module):
             raise ModelError(f"the tokenizer knows {known} tokens and the encoder {rows}; they are not of one model")
         for name, task in self.tasks.items():
             assert task.head is not None
+            if not TASK_NAME.fullmatch(name):
+                raise InputError(f"task name {name!r:.60} should be of letters, digits, '-' and '_' alone")
             self._check_length(name, task)
             head = HEADS[task.head](encoder.config.hidden_size, task.num_outputs, head_dropout, task.bounds)
             self.heads[_key(name)] = head
@@ -91,6 +93,14 @@ class MultitaskModel(nn.Module):
         for name in self.tasks:
             yield from ((f"{name}.{key}", weight) for key, weight in self.heads[_key(name)].named_parameters())
 
+    def draw_head(self, task: str, seed: int) -> None:
+        """Gives one head new initial weights, which depend on the seed alone and not on what was drawn before."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for part in self.heads[_key(task)].modules():
+                if isinstance(part, nn.Linear):
+                    part.reset_parameters()
+
     def encode(self, task: str, examples: Examples) -> Encoded:
         """Token ids of a task's examples, cut to the task's longest text."""
         return encode(examples, self.tokenizer, self.tasks[task].max_length or self.max_length)
@@ -107,10 +117,10 @@ class MultitaskModel(nn.Module):
     def predict(self, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> list[Prediction]:
         """One Prediction per input, in order. A pair task takes pairs of texts, any other task texts.
 
-        Raises ValueError for an unknown task or an input of another shape; a blank text has an answer, with a note.
+        Raises InputError for an unknown task or an input of another shape; a blank text has an answer, with a note.
         """
         if task not in self.tasks:
-            raise ValueError(
+            raise InputError(
                 f"this model has no task '{task}'{near(task, list(self.tasks))}; it has {list(self.tasks)}"
             )
         columns = self._columns(task, inputs)
@@ -129,12 +139,12 @@ class MultitaskModel(nn.Module):
     def embed(self, texts: Sequence[str], pooling: str = "mean", normalize: bool = False) -> NDArray[np.float32]:
         """Sentence vectors, float32 [N, H]; `normalize` gives each length 1. No texts give [0, H]."""
         if pooling not in POOLINGS:
-            raise ValueError(f"pooling '{pooling}' is unknown; take one of {', '.join(POOLINGS)}")
+            raise InputError(f"pooling '{pooling}' is unknown; take one of {', '.join(POOLINGS)}")
         if isinstance(texts, str):
-            raise ValueError("texts is one text; pass a list of texts")
+            raise InputError("texts is one text; pass a list of texts")
         for place, text in enumerate(texts):
             if not isinstance(text, str):
-                raise ValueError(f"text {place} is {text!r:.80}, which is no text")
+                raise InputError(f"text {place} is {text!r:.80}, which is no text")
         vectors = np.zeros((len(texts), self.encoder.config.hidden_size), dtype=np.float32)
         ids, _ = encode_texts(texts, self.tokenizer, self.max_length) if len(texts) else ([], None)
         lengths = np.array([len(text) for text in ids], dtype=np.int64)
@@ -145,16 +155,19 @@ class MultitaskModel(nn.Module):
                 vectors[rows] = (F.normalize(pooled, dim=-1) if normalize else pooled).float().cpu().numpy()
         return vectors
 
-    def save_pretrained(self, folder: str | Path, card: str = "") -> None:
-        """Writes a model's folder: the encoder as `transformers` reads it, the heads, the tasks, a model card."""
+    def save_pretrained(self, folder: str | Path, about: str = "") -> None:
+        """Writes a model's folder: the encoder as `transformers` reads it, the heads, the tasks, a model card.
+
+        `about` is Markdown for the card: what the model was trained on and what it scored.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         save_encoder(self.encoder, self.tokenizer, folder)
         heads = {key: weight.detach().cpu().contiguous() for key, weight in self.named_head_parameters()}
         save_file(heads, folder / "heads.safetensors", metadata={"format": "pt"})
-        stored = {name: task.model_dump(include=STORED, exclude_none=True) for name, task in self.tasks.items()}
+        stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in self.tasks.items()}
         write_text(folder / "tasks.json", json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
-        write_text(folder / "README.md", card or self._card())
+        write_text(folder / "README.md", self._card() + about)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
@@ -191,12 +204,12 @@ class MultitaskModel(nn.Module):
         """Inputs as one list of texts per text column; the task's kind decides what an input is, never its length."""
         pair = self.tasks[task].is_pair
         if isinstance(inputs, str):
-            raise ValueError("inputs is one text; pass a list of inputs")
+            raise InputError("inputs is one text; pass a list of inputs")
         for place, item in enumerate(inputs):
             if pair and not _is_pair_of_texts(item):
-                raise ValueError(f"input {place} is {item!r:.80}; task '{task}' takes pairs of texts, (first, second)")
+                raise InputError(f"input {place} is {item!r:.80}; task '{task}' takes pairs of texts, (first, second)")
             if not pair and not isinstance(item, str):
-                raise ValueError(f"input {place} is {item!r:.80}; task '{task}' takes one text an input")
+                raise InputError(f"input {place} is {item!r:.80}; task '{task}' takes one text an input")
         if pair:
             return [[item[side] for item in inputs] for side in (0, 1)]
         return [[str(item) for item in inputs]]
@@ -227,8 +240,12 @@ class MultitaskModel(nn.Module):
             self.train(training)
 
     def _card(self) -> str:
-        kinds = "\n".join(f"- `{name}`: {task.kind}, head {task.head}" for name, task in self.tasks.items())
-        return f"# A minbert model\n\nOne BERT encoder with a head for each task:\n\n{kinds}\n"
+        lines = ["# A minbert model", "", "One BERT encoder with a head for each task:", ""]
+        lines += ["| task | kind | texts | head | pooling | longest text |", "|---|---|---|---|---|---|"]
+        for name, task in self.tasks.items():
+            texts, length = " and ".join(task.text_columns), task.max_length or self.max_length
+            lines.append(f"| {name} | {task.kind} | {texts} | {task.head} | {task.pooling} | {length} tokens |")
+        return "\n".join(lines) + "\n"
 
 
 def _key(task: str) -> str:

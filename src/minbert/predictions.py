@@ -159,9 +159,9 @@ def _by_id(path: Path, task: Task, answers: list[tuple[str, Cell]]) -> dict[str,
 
 
 def _value(path: Path, row: int, task: Task, cell: Cell) -> float:
-    label, classes = canonical_label(cell), [canonical_label(name) for name in task.labels or ()]
-    value = as_number(label) if task.is_regression else float(classes.index(label)) if label in classes else None
+    label = canonical_label(cell)
+    value = as_number(label) if task.is_regression else task.class_numbers.get(label)
     if value is None:
         expected = "a number" if task.is_regression else f"one of {', '.join(task.labels or ())}"
         raise DataError(f"{path}, row {row}: prediction '{shown(label)}' is not {expected}; correct it")
-    return value
+    return float(value)

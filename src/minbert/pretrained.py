@@ -47,7 +47,8 @@ def locate(encoder: str) -> Path:
     if folder.is_dir():
         _config(folder)  # refused here, before any data is read
         return folder
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", encoder) and not encoder.startswith("."):
+    # A name whose first part is a folder here is a mistyped path, not a name to send to the hub.
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", encoder) and not encoder.startswith(".") and not folder.parent.is_dir():
         return _from_hub(encoder)
     raise ModelError(f"encoder '{encoder}' is no folder; write minilm, a folder, or a hub id such as org/name")
 
@@ -62,8 +63,11 @@ def load_encoder(folder: Path, needs_pooler: bool = True, dropout: float | None 
     if dropout is not None:
         config = replace(config, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     found = _without_dress(_weights(folder))
-    bert = Bert(config)
-    own = bert.state_dict()
+    layers = len({key.split(".")[2] for key in found if key.startswith("encoder.layer.")})
+    if config.num_hidden_layers > layers + 1:  # one layer more is named key by key below
+        raise ModelError(f"{folder}: config.json says {config.num_hidden_layers} layers, its weights have {layers}")
+    with torch.device("meta"):  # sizes are compared before memory is taken for them
+        own = Bert(config).state_dict()
     missing = sorted(set(own) - set(found))
     faults = [f"{key} is not a part of BERT" for key in sorted(set(found) - set(own))]
     faults += [f"{key} is missing" for key in missing if not key.startswith("pooler.")]
@@ -78,6 +82,7 @@ def load_encoder(folder: Path, needs_pooler: bool = True, dropout: float | None 
         raise ModelError(f"{folder} has no pooler weights, which pooling = 'cls' needs; set pooling = 'mean'")
     if missing:
         log.warning("%s has no pooler weights; its pooler is newly drawn, so pooling = 'cls' means nothing", folder)
+    bert = Bert(config)
     bert.load_state_dict({key: tensor.float() for key, tensor in found.items()}, strict=False)
     return bert
 

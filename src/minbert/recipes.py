@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from minbert.errors import RecipeError, near, several
-from minbert.schema import SPLITS, USE_SLASHES, Recipe, Table
-from minbert.tasks import BUILT_IN, Task
+from minbert.schema import USE_SLASHES, Recipe, Table
+from minbert.tasks import BUILT_IN, SPLITS, Task
 
 STARTER = Path(__file__).parent / "starter"
 

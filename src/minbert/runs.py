@@ -1,7 +1,9 @@
 """A run's folder: records, models, predictions and the state to resume from; the only file that knows its paths."""
 
 import contextlib
+import hashlib
 import json
+import logging
 import platform
 import shutil
 import sys
@@ -16,13 +18,15 @@ from safetensors.torch import save_file
 
 from minbert import predictions as answers
 from minbert.errors import RunError
-from minbert.files import one_writer, recover_folder, replacing_folder, write_text
+from minbert.files import check_place, make_folder, one_writer, recover_folder, replacing_folder, write_text
 from minbert.model import MultitaskModel
 from minbert.predictions import Predictions
 from minbert.pretrained import read_weights
 from minbert.recipes import load
 from minbert.schema import Recipe
-from minbert.tasks import COURSE, Split
+from minbert.tasks import COURSE, SPLITS, Split
+
+log = logging.getLogger("minbert")
 
 PACKAGES = ("minbert", "torch", "tokenizers", "safetensors", "numpy", "scipy", "polars", "pydantic")
 
@@ -57,35 +61,36 @@ class Run:
         return self.folder.is_dir() and any(not entry.name.startswith(".") for entry in self.folder.iterdir())
 
     @contextlib.contextmanager
-    def writing(self, recipe: Recipe, resume: bool = False, force: bool = False) -> Iterator[Self]:
-        """Holds the folder and readies it: fresh, emptied by `force`, or as a killed run left it.
+    def writing(
+        self, recipe: Recipe, about: Mapping[str, Any], resume: bool = False, force: bool = False
+    ) -> Iterator[Self]:
+        """Holds the folder and readies it: fresh, emptied by `force`, or with `resume` as a stopped run left it.
 
-        Raises RunError, before anything is changed, where the folder is in use, full, or of another recipe.
+        `recipe` is resolved and `about` is its `environment`. Where there is nothing to resume, a run is begun.
+        Raises RunError, before anything is changed, where the folder is in use, full, or of another recipe or data.
         """
-        self.check(recipe, resume, force)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.check(resume, force)
+        if resume and self._recipe.is_file():
+            self._check_same(recipe, about)
+        make_folder(self.folder)
         with one_writer(self.folder):
-            if force and not resume:
-                self._clear()
             if resume and self._recipe.is_file():
                 recover_folder(self.best)
                 recover_folder(self.last)
                 self._cut_records()
                 self._sweep()
             else:
-                write_text(self._recipe, recipe.to_toml())
-                write_text(self._environment, json.dumps(environment(), indent=2) + "\n")
+                self._clear()
+                write_text(self._environment, json.dumps(about, indent=2) + "\n")
+                write_text(self._recipe, recipe.to_toml())  # last: a folder with a recipe is a run
             yield self
 
-    def check(self, recipe: Recipe, resume: bool, force: bool) -> None:
-        """Raises RunError where a run of this recipe may not be written here."""
-        if not self.exists:
-            return
-        if not self._recipe.is_file():
+    def check(self, resume: bool, force: bool) -> None:
+        """Raises RunError where a run may not be written here."""
+        check_place(self.folder)
+        if self.exists and self._strangers() and not self._recipe.is_file():
             raise RunError(f"{self.folder} is not a run's folder; give the run another --name or --runs")
-        if resume:
-            self._check_same(recipe)
-        elif not force:
+        if self._recipe.is_file() and not resume and not force:
             raise RunError(
                 f"{self.folder} holds a run already; --resume goes on with it, --force replaces it, "
                 "--name NAME makes another"
@@ -96,9 +101,7 @@ class Run:
         return load(self._recipe)
 
     def environment(self) -> dict[str, Any]:
-        """What the run was started on; empty before it is written."""
-        if not self._environment.is_file():
-            return {}
+        """What the run was started on."""
         content: dict[str, Any] = json.loads(self._environment.read_text(encoding="utf-8"))
         return content
 
@@ -117,10 +120,10 @@ class Run:
         with self._metrics.open("a", encoding="utf-8", newline="\n") as handle:
             handle.write(json.dumps(record, allow_nan=False) + "\n")
 
-    def save_best(self, model: MultitaskModel, card: str) -> None:
+    def save_best(self, model: MultitaskModel, about: str) -> None:
         """Replaces best/ by the model as it is."""
         with replacing_folder(self.best) as folder:
-            model.save_pretrained(folder, card)
+            model.save_pretrained(folder, about)
 
     def save_last(self, model: MultitaskModel, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         """Replaces last/ by the model, the optimiser's state and the progress, together."""
@@ -158,7 +161,12 @@ class Run:
             if which == "best" and name in COURSE:
                 answers.write_course(self.predictions / f"{name}-{split}-output.csv", name, task, predictions)
 
-    def _check_same(self, recipe: Recipe) -> None:
+    def _strangers(self) -> list[Path]:
+        """What lies in the folder and is no part of a run; a run that was being made or removed has its own parts."""
+        own = {self.best, self.last, self._metrics, self._recipe, self._environment, self.predictions}
+        return [entry for entry in self.folder.iterdir() if entry not in own and not entry.name.startswith(".")]
+
+    def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
         before, now = _flat(self.recipe().model_dump()), _flat(recipe.model_dump())
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:
@@ -166,6 +174,13 @@ class Run:
                 f"{self.folder} was started with another {', '.join(changed[:5])}; resume it with the same recipe, "
                 "or give this one another --name"
             )
+        then = self.environment()
+        for file, digest in about["data"].items():
+            if then["data"].get(file) != digest:
+                raise RunError(f"{file} has changed since {self.folder} was started; put it back, or start anew")
+        for key in ("device", "processor", "vector_instructions", "packages"):
+            if then[key] != about[key]:
+                log.warning("%s was started with another %s; its bits may differ from here on", self.folder, key)
 
     def _cut_records(self) -> None:
         """Drops the records that lie beyond the saved state, since resuming makes them again."""
@@ -183,27 +198,36 @@ class Run:
                 file.unlink()
 
     def _clear(self) -> None:
-        for entry in self.folder.iterdir():
-            if entry.name == ".lock":
-                continue
+        """Empties the folder; the recipe goes last, so that a kill leaves what is still known as a run's folder."""
+        entries = [entry for entry in self.folder.iterdir() if entry.name != ".lock"]
+        for entry in sorted(entries, key=lambda entry: entry == self._recipe):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
 
 
-def environment() -> dict[str, Any]:
-    """What a run's numbers may depend on: versions, processor, threads, kernels, and the command."""
+def environment(recipe: Recipe, encoder: Path, device: torch.device) -> dict[str, Any]:
+    """What a run's numbers may depend on: versions, processor, threads, kernels, encoder, data, and the command."""
+    files = sorted({file for task in recipe.tasks.values() for split in SPLITS if (file := getattr(task, split))})
     return {
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "system": platform.platform(),
         "processor": _processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "encoder": str(encoder),
+        "data": {file: _sha256(Path(file)) for file in files},
         "command": sys.argv,
     }
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _processor() -> str:

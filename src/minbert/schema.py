@@ -5,15 +5,14 @@ A field's text is its documentation; docs/recipes.md is made from it.
 
 import json
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from minbert.errors import near
-from minbert.tasks import Task
+from minbert.tasks import SPLITS, TASK_NAME, Task
 
-SPLITS = ("train", "dev", "test")
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows keeps these names
 SCORES = ("sum", "course")  # over all tasks
 USE_SLASHES = "in a path write / or use single quotes"
@@ -52,8 +51,8 @@ class OptimizerTable(Table):
 
     lr: Annotated[float, Field(ge=0)] = 1e-4
     """Peak learning rate of the encoder."""
-    head_lr: Annotated[float, Field(ge=0)] | None = None
-    """Peak learning rate of the heads; without it, five times the encoder's, since they start untrained."""
+    head_lr: Annotated[float, Field(ge=0)] = Field(default_factory=lambda table: 5 * table.get("lr", 0.0))
+    """Peak learning rate of the heads. Default: five times the encoder's, since they start untrained."""
     betas: list[Rate] = Field(default=[0.9, 0.999], min_length=2, max_length=2)
     """AdamW's decay rates of the gradient's mean and of its square."""
     eps: Annotated[float, Field(gt=0)] = 1e-8
@@ -68,13 +67,17 @@ class OptimizerTable(Table):
     """Factor of the learning rate for each encoder layer below the top one."""
 
 
+def _default_epochs(table: dict[str, Any]) -> int | None:
+    return 3 if table.get("max_steps") is None else None
+
+
 class TrainingTable(Table):
     """`[training]`: how long, in what portions, and what is kept."""
 
-    epochs: Annotated[int, Field(ge=0)] | None = None
-    """Epochs at most. With neither epochs nor max_steps, 3; with max_steps alone, as many as it takes."""
     max_steps: Annotated[int, Field(ge=0)] | None = None
     """Updates at most."""
+    epochs: Annotated[int, Field(ge=0)] | None = Field(default_factory=_default_epochs)
+    """Epochs at most. Default: 3, or as many as max_steps takes where that is given."""
     batch_size: Positive | dict[str, Positive] = 16
     """Examples of a task in a batch; a table gives each task its own."""
     accumulate: Positive = 1
@@ -134,7 +137,7 @@ class Recipe(Table):
     @classmethod
     def _names_tasks(cls, tasks: dict[str, Task]) -> dict[str, Task]:
         for name in tasks:
-            if not re.fullmatch(r"\w[\w-]{0,49}", name, re.ASCII):
+            if not TASK_NAME.fullmatch(name):
                 raise ValueError(f"task name {name!r:.60} should be of letters, digits, '-' and '_' alone")
             if name in SCORES:
                 raise ValueError(f"'{name}' is a score over all tasks; give the task another name")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from minbert.errors import DataError, near
+from minbert.errors import DataError, near, printable
 from minbert.files import replacing
 
 Cell = str | int | float | bool | None
@@ -108,8 +108,8 @@ def canonical_label(cell: Cell) -> str:
 
 
 def shown(text: str, width: int = 60) -> str:
-    """A text as a message can hold it: on one line and not too long."""
-    line = " ".join(text.split())
+    """A text as a message can hold it: on one line, printable, and not too long."""
+    line = " ".join(printable(text).split())
     return line if len(line) <= width else line[: width - 1] + "…"
 
 

@@ -1,5 +1,7 @@
 """What a task is: kind, files, columns, labels or range, head, pooling, loss, metric; and the built-in four."""
 
+import functools
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -12,6 +14,8 @@ from minbert.tables import FileFormat, Quoting, canonical_label
 
 Kind = Literal["classification", "pair-classification", "pair-regression"]
 Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+TASK_NAME = re.compile(r"\w[\w-]{0,49}", re.ASCII)  # names files, and weights in heads.safetensors
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,11 @@ class Task(BaseModel):
     def bounds(self) -> tuple[float, float]:
         """The range of a regression, and 0..1 where a task has none."""
         return self.range or (0.0, 1.0)
+
+    @functools.cached_property
+    def class_numbers(self) -> dict[str, int]:
+        """Every class's place in `labels`, by its one spelling; empty where there are no classes."""
+        return {canonical_label(label): place for place, label in enumerate(self.labels or ())}
 
     @property
     def num_outputs(self) -> int:

@@ -4,6 +4,7 @@ Everything that step t does depends on (seed, t) and the weights alone, so resum
 Letters in shapes: T tasks.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -21,9 +22,9 @@ from minbert.jobs import Job, prepare, seed_of, training_batch
 from minbert.model import MultitaskModel
 from minbert.optimizer import AdamWSettings
 from minbert.recipes import load
-from minbert.schema import Recipe
-from minbert.runs import Progress, Run
+from minbert.runs import Progress, Run, environment
 from minbert.schedules import Draw
+from minbert.schema import Recipe
 from minbert.tasks import Split
 
 
@@ -84,6 +85,22 @@ class EvaluationRecord:
 
 
 Record = StepRecord | EvaluationRecord
+REMEDY = "lower optimizer.lr or set gradients.clip"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run about to be trained: its folder, its job, and the state that training changes."""
+
+    run: Run
+    job: Job
+    state: State
+    resume: bool
+    force: bool
+
+    def save(self) -> None:
+        """Saves the state as it is, for a later session to go on from."""
+        self.run.save_last(self.state.model, self.state.optimizer, self.state.progress)
 
 
 def train(
@@ -99,34 +116,59 @@ def train(
 
     Raises MinbertError, before a folder is made, for anything in recipe or data that cannot be trained.
     """
-    resolved = load(recipe, data=data)
-    run = Run(Path(runs) / resolved.name)
-    run.check(resolved, resume, force)
-    job, model = prepare(resolved, skip_bad_rows)
-    with run.writing(resolved, resume, force):
-        for _ in records(job, State.start(job, model), run):
-            pass
-    return run
+    session = begin(load(recipe, data=data), Path(runs), skip_bad_rows, resume, force)
+    for _ in records(session):
+        pass
+    return session.run
 
 
-def records(job: Job, state: State, run: Run) -> Iterator[Record]:
+def begin(
+    recipe: Recipe, runs: Path, skip_bad_rows: bool = False, resume: bool = False, force: bool = False
+) -> Session:
+    """Reads and checks all that the recipe names; nothing is written yet."""
+    run = Run(runs / recipe.name)
+    run.check(resume, force)
+    job, model = prepare(recipe, skip_bad_rows)
+    return Session(run, job, State.start(job, model), resume, force)
+
+
+def records(session: Session) -> Iterator[Record]:
     """Trains from where the run's folder stands to the end, writing each record before it is yielded.
 
-    The caller may stop after any record: `run.save_last` then saves what a later call goes on from.
+    The caller may stop after any record: `Session.save` then saves what a later session goes on from.
     """
-    torch.set_num_threads(run.environment().get("threads", torch.get_num_threads()))
-    state.progress = run.load_last(state.model, state.optimizer) or state.progress
-    for record in steps(job, state):
-        run.write(record.as_json())
-        if isinstance(record, EvaluationRecord):
-            run.write_predictions("last", record.split, state.model, record.evaluation.predictions)
-            if record.is_best:
-                run.write_predictions("best", record.split, state.model, record.evaluation.predictions)
-                run.save_best(state.model, card(job, record))
-        if isinstance(record, EvaluationRecord) or _checkpoint_is_due(job, state):
-            run.save_last(state.model, state.optimizer, state.progress)
-        yield record
-    _answer_test(job, state, run)
+    run, job, state = session.run, session.job, session.state
+    about = environment(job.recipe, job.encoder, state.model.device)
+    with run.writing(job.recipe, about, session.resume, session.force), _threads(run.environment()["threads"]):
+        state.progress = run.load_last(state.model, state.optimizer) or state.progress
+        for record in steps(job, state):
+            run.write(record.as_json())
+            if isinstance(record, EvaluationRecord):
+                _keep(session, record)
+            if isinstance(record, EvaluationRecord) or _checkpoint_is_due(job, state):
+                session.save()
+            yield record
+        _answer_test(job, state, run)
+
+
+def _keep(session: Session, record: EvaluationRecord) -> None:
+    """Writes an evaluation's answers, and the model where it is the best so far."""
+    run, model, answered = session.run, session.state.model, record.evaluation.predictions
+    run.write_predictions("last", record.split, model, answered)
+    if record.is_best:
+        run.write_predictions("best", record.split, model, answered)
+        run.save_best(model, about_training(session.job, record))
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Computes with so many threads inside the block: sums in another order have other bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def steps(job: Job, state: State) -> Iterator[Record]:
@@ -157,7 +199,9 @@ def update(job: Job, state: State) -> StepRecord:
     for parameter, gradient in zip(state.model.encoder.parameters(), combined, strict=True):
         parameter.grad = gradient
     limit = math.inf if recipe.gradients.clip == "off" else recipe.gradients.clip
-    norm = gradients.clip([parameter.grad for parameter in state.model.parameters()], limit)
+    norm = float(torch.nn.utils.clip_grad_norm_(state.model.parameters(), limit))  # encoder and heads together
+    if not math.isfinite(norm):
+        raise TrainingError(f"step {step}: a head's gradient is no longer a number; {REMEDY}")
 
     factor = optimizer.learning_rate_factor(step, job.last_step, recipe.optimizer.warmup, recipe.optimizer.decay)
     optimizer.set_learning_rate(state.optimizer, factor)
@@ -214,18 +258,16 @@ def _check_finite(step: int, names: list[str], parts: list[TaskGradient], gram: 
     """Raises TrainingError, before anything is changed, where a loss or a gradient's norm is no number."""
     for name, part, square in zip(names, parts, gram.diagonal().tolist(), strict=True):
         if not (math.isfinite(part.loss) and math.isfinite(square)):
-            raise TrainingError(
-                f"step {step}: the loss or gradient of task '{name}' is no longer a number; lower optimizer.lr or "
-                "set gradients.clip"
-            )
+            raise TrainingError(f"step {step}: the loss or gradient of task '{name}' is no longer a number; {REMEDY}")
 
 
 def assess(job: Job, state: State) -> EvaluationRecord:
     """Dev scores of the model as it is; keeps the best score and how long it has stood."""
     progress = state.progress
     evaluation = evaluate(state.model, job.encoded["dev"])
-    chosen = evaluation.selected(job.recipe.training.select_on)
-    is_best = progress.best_score is None or chosen > progress.best_score or not job.encoded["dev"]
+    chosen, best = evaluation.selected(job.recipe.training.select_on), progress.best_score
+    is_first = progress.evaluated_at < 0 or not job.encoded["dev"]  # without dev files the last model is the best
+    is_best = is_first or (chosen is not None and chosen > (-math.inf if best is None else best))
     if is_best:
         progress.best_score, progress.best_step, progress.stale = chosen, progress.step, 0
     else:
@@ -234,32 +276,21 @@ def assess(job: Job, state: State) -> EvaluationRecord:
     return EvaluationRecord(progress.step, evaluation, is_best)
 
 
-def card(job: Job, record: EvaluationRecord) -> str:
-    """The model card: what the model was trained on and what it scored on dev when it was chosen."""
-    lines = [f"# {job.recipe.name}", "", ""]
-    lines[2] = (
-        f"Trained by minbert from the encoder `{job.recipe.encoder}`, seed {job.recipe.seed}; "
-        f"chosen on dev after {record.step} updates."
-    )
-    lines.append("")
-    lines += [
-        "| task | kind | head | metric | dev | always one answer | rows |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def about_training(job: Job, record: EvaluationRecord) -> str:
+    """For the model card: what the model was trained on, and its scores on dev when it was chosen."""
+    lines = ["", f"Trained by minbert from the encoder `{job.recipe.encoder}`, seed {job.recipe.seed}; chosen on dev"]
+    lines[-1] += f" after {record.step} updates:"
+    lines += ["", "| task | metric | score | always the best one answer | rows |", "|---|---|---|---|---|"]
     for name, score in record.evaluation.scores.items():
-        task = job.tasks[name]
-        shown = ["undefined" if v is None else f"{v:.4f}" for v in (score.value, score.baseline)]
-        lines.append(
-            f"| {name} | {task.kind} | {task.head} | {score.metric} | {shown[0]} | {shown[1]} | {score.examples} |"
-        )
+        value, baseline = ("undefined" if v is None else f"{v:.4f}" for v in (score.value, score.baseline))
+        lines.append(f"| {name} | {score.metric} | {value} | {baseline} | {score.examples} |")
     return "\n".join(lines) + "\n"
 
 
 def _optimizer(recipe: Recipe, model: MultitaskModel) -> torch.optim.AdamW:
     table = recipe.optimizer
-    head_lr = 5 * table.lr if table.head_lr is None else table.head_lr
     betas = (table.betas[0], table.betas[1])
-    settings = AdamWSettings(table.lr, head_lr, betas, table.eps, table.weight_decay, table.layer_decay)
+    settings = AdamWSettings(table.lr, table.head_lr, betas, table.eps, table.weight_decay, table.layer_decay)
     return optimizer.build(model.encoder.named_parameters(), model.named_head_parameters(), settings)
 
 

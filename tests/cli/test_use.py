@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from filelock import FileLock
 
 import minbert
 from minbert.cli.app import main
@@ -59,11 +61,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_line_in_is_an_answer_out(command: Command, trained: Path) -> None:
     done = command("predict", trained, "--task", "sst", stdin="A great film\n\nMeh.\n")
     answers = [line.split("\t") for line in done.out.splitlines()]
+    assert answers[1] == [answers[1][0], answers[1][1], "", "[empty]"]
     model = minbert.MultitaskModel.from_pretrained(trained)
     expected = model.predict("sst", ["A great film", "", "Meh."])
     assert [cells[0] for cells in answers] == [prediction.answer for prediction in expected]
-    assert [cells[-1] for cells in answers] == ["A great film", "", "Meh."]
-    assert answers[1][2] == "[empty]"
+    assert [cells[2] for cells in answers] == ["A great film", "", "Meh."]
 
 
 def test_pairs_are_two_texts_with_a_tab(command: Command, trained: Path) -> None:
@@ -106,11 +108,10 @@ def test_the_course_file_is_read_back_and_scored(command: Command, trained: Path
             "predict", trained, "--task", task, "--input", source, "--format", "course", "--output", f"{task}.csv"
         )
         assert done.code == 0, done.err
-        run_wrote = (trained / "predictions" / f"{task}-dev-output.csv").read_bytes()
+        assert Path(f"{task}.csv").read_bytes() == (trained / "predictions" / f"{task}-dev-output.csv").read_bytes()
         from_file = json.loads(command("evaluate", f"{task}.csv", "--task", task, "--json").out)["tasks"][task]
         from_model = json.loads(command("evaluate", trained, "--task", task, "--json").out)["tasks"][task]
         assert from_file == from_model
-        assert len(run_wrote.splitlines()) == len(Path(f"{task}.csv").read_bytes().splitlines())
 
 
 def test_evaluate_prints_scores_with_interval_and_baseline(command: Command, trained: Path) -> None:
@@ -228,9 +229,102 @@ def test_mistakes_with_a_model_at_hand(command: Command, trained: Path) -> None:
         assert not [file for file in Path().iterdir() if file.name.startswith("o.")]
 
 
+HELP = """
+import sys
+from minbert.cli.app import main
+sys.argv = ["minbert", *sys.argv[1:], "--help"]
+try:
+    main()
+finally:
+    heavy = {"torch", "polars", "scipy", "transformers"} & set(sys.modules)
+    print("loaded:", *heavy, file=sys.stderr)
+"""
+
+
 @pytest.mark.parametrize("words", [[], ["train"], ["demo"], ["evaluate"], ["predict"], ["embed"], ["data", "check"]])
-def test_help_reads_well_and_needs_no_torch(command: Command, words: list[str]) -> None:
-    done = command(*words, "--help")
-    assert done.code == 0
-    assert "Usage: minbert" in done.out
-    assert "Show this message and exit" in done.out
+def test_help_reads_well_and_loads_nothing_heavy(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", HELP, *words], capture_output=True, text=True, check=True)
+    assert "Usage: minbert" in done.stdout
+    assert "Show this message and exit" in done.stdout
+    assert done.stderr == "loaded:\n"
+
+
+def test_standard_input_of_another_encoding_is_refused_by_row(
+    command: Command, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO("fine\ncafé\n".encode("cp1252")), encoding="ascii")
+    monkeypatch.setattr("io.StringIO", lambda text: stdin)
+    refused = command("predict", trained, "--task", "sst")
+    assert refused.code == 2
+    assert "standard input, row 2: byte 0xe9 is not UTF-8" in refused.err
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_in_peace(trained: Path) -> None:
+    script = f"yes fine | head -2000 | {sys.executable} -m minbert.cli.app predict {trained} --task sst | head -1"
+    done = subprocess.run(
+        ["bash", "-c", f"{script}; echo ${{PIPESTATUS[2]}}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+
+
+def test_places_that_cannot_be_written_are_refused_at_once(command: Command, trained: Path) -> None:
+    write("in.csv", "sentence\nhello\n")
+    write("file", "x")
+    Path("folder").mkdir()
+    for words, message in [
+        (
+            ["predict", trained, "--task", "sst", "--input", "in.csv", "--output", "file/x.csv"],
+            "is a file, not a folder",
+        ),
+        (
+            ["predict", trained, "--task", "sst", "--input", "in.csv", "--output", "folder"],
+            "folder is a folder; name a",
+        ),
+        (["train", write("r.toml", "[tasks.sst]\n"), "--runs", "file"], "is a file, not a folder"),
+    ]:
+        done = command(*words)
+        assert done.code == 2, done.err
+        assert message in done.err
+
+
+def test_a_folder_in_use_is_refused_on_the_command_line(command: Command, trained: Path) -> None:
+    recipe = write("tiny.toml", (trained / "recipe.toml").read_text())
+    with FileLock(trained / ".lock"):
+        done = command("train", recipe, "--runs", trained.parent, "--force")
+    assert done.code == 2
+    assert "is in use by another process" in done.err
+    assert (trained / "metrics.jsonl").is_file()
+
+
+def test_control_codes_of_a_text_stay_out_of_the_terminal(command: Command, trained: Path) -> None:
+    done = command("predict", trained, "--task", "sst", stdin="red \x1b[31m alert\n")
+    assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize("how", [{"encoding": "cp1252"}, {"quoting": "none"}])
+def test_a_model_reads_files_as_its_task_said(command: Command, tiny_encoder: Path, how: dict[str, str]) -> None:
+    rows = ['café "ole,0', "dull,1", "good,0", "bad,1"]
+    Path("a.csv").write_text("text,label\n" + "\n".join(rows) + "\n", encoding=how.get("encoding", "utf-8"))
+    task = {"kind": "classification", "train": "a.csv", "dev": "a.csv"} | how
+    if "encoding" in how:
+        Path("a.csv").write_text(Path("a.csv").read_text("cp1252").replace('"', ""), encoding="cp1252")
+    run = minbert.train({"name": "r", "encoder": str(tiny_encoder), "tasks": {"t": task}, "training": {"max_steps": 1}})
+    assert command("evaluate", run.folder).code == 0
+    done = command("predict", run.folder, "--input", "a.csv", "--output", "out.csv")
+    assert done.code == 0, done.err
+    assert pl.read_csv("out.csv").height == 4
+
+
+def test_evaluate_finds_own_tasks_below_data(command: Command, tiny_encoder: Path) -> None:
+    for folder in ("here", "there"):
+        Path(folder).mkdir()
+        Path(folder, "a.csv").write_text("text,label\ngood,0\nbad,1\n" + "dull,1\n" * (folder == "there"))
+    task = {"kind": "classification", "train": "here/a.csv", "dev": "here/a.csv"}
+    run = minbert.train({"name": "r", "encoder": str(tiny_encoder), "tasks": {"t": task}, "training": {"max_steps": 1}})
+    scored = [json.loads(command("evaluate", run.folder, "--json", *more).out) for more in ([], ["--data", "there"])]
+    assert [one["tasks"]["t"]["rows"] for one in scored] == [2, 3]
+    assert np.sum(scored[1]["tasks"]["t"]["confusion"]) == 3

@@ -32,16 +32,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an ASCII terminal gets `?` for what it cannot show
             stream.reconfigure(errors="replace")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log = logging.getLogger("minbert")  # our own messages alone; libraries keep quiet
+    log.addHandler(logging.StreamHandler())
+    log.setLevel(logging.INFO)
     try:
         app(prog_name="minbert")
     except MinbertError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stderr.close()
-        sys.exit(0)
     except RunInterruptedError as interrupt:
         print(f"interrupted: {interrupt}", file=sys.stderr)
         sys.exit(130)

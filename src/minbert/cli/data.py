@@ -95,11 +95,9 @@ def _verdict(report: Report) -> str:
 
 def _show(report: Report) -> None:
     """The report on standard output: what train refuses, counts, rows to look up, and the summary."""
-    from rich.console import Console
-
+    from minbert.cli.show import results as out
     from minbert.cli.show import table
 
-    out = Console(highlight=False, markup=False, emoji=False)  # texts of the files are printed as they are
     if report.refused:
         out.print("Train would refuse", style="bold")
         for line in (*report.faults, *map(str, report.bad_rows)):

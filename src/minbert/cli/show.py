@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from minbert.errors import printable
+
 if TYPE_CHECKING:
     from minbert.data import Reading
     from minbert.evaluation import Evaluation
@@ -112,19 +114,18 @@ def show_reading(file: str, reading: Reading) -> None:
 
 
 def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> None:
-    """An answer a line: the prediction, what stands behind it, the input."""
+    """An answer a line, cut by tabs: the prediction, a class's probability, the input, a note where there is one."""
     for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
-        shown = given if isinstance(given, str) else "\t".join(given)
-        print(f"{answer_line(prediction)}\t{shown}")  # rich would turn the tabs into blanks
+        texts = [printable(text) for text in ([given] if isinstance(given, str) else given)]
+        note = [f"[{prediction.note}]"] if prediction.note else []
+        print("\t".join([*answer_cells(prediction), *texts, *note]))  # rich would turn the tabs into blanks
 
 
-def answer_line(prediction: Prediction) -> str:
-    """The answer and, for a class, its probability; a note where the input was blank or cut."""
+def answer_cells(prediction: Prediction) -> list[str]:
+    """A score, or a class and its probability."""
     if prediction.probabilities is None:
-        answer = f"{prediction.answer:.2f}"
-    else:
-        answer = f"{prediction.answer}\t{prediction.probabilities[str(prediction.answer)]:.2f}"
-    return f"{answer}\t[{prediction.note}]" if prediction.note else answer
+        return [f"{prediction.answer:.2f}"]
+    return [str(prediction.answer), f"{prediction.probabilities[str(prediction.answer)]:.2f}"]
 
 
 class TrainingDisplay:
@@ -172,14 +173,19 @@ class TrainingDisplay:
             messages.print(f"step {record.step}/{self.job.last_step}  loss {losses}  {duration(left)} left")
 
     def _evaluation(self, record: EvaluationRecord) -> str:
-        scores = record.evaluation.scores
-        best = "  best so far" if record.is_best and record.step else ""
-        shown = "  ".join(f"{n} {number(s.value)}{' (one class)' * s.is_constant}" for n, s in scores.items())
-        line = f"step {record.step}/{self.job.last_step}  dev: {shown}  sum {record.evaluation.sum:.3f}{best}"
+        """A line of a table that grows under its head: the constant answer's scores, then those of step 0."""
+        scores, step = record.evaluation.scores, f"step {record.step}/{self.job.last_step}"
+        numbers = [number(score.value) + "*" * score.is_constant for score in scores.values()]
+        line = self._line(step, [*numbers, number(record.evaluation.sum)])
         if record.step:
-            return line
-        constant = "  ".join(f"{name} {number(score.baseline)}" for name, score in scores.items())
-        return f"always the best one answer: {constant}\n{line} before training"
+            return line + "  best so far" * record.is_best
+        constant = [number(score.baseline) for score in scores.values()]
+        head = self._line("dev", [*scores, "sum"])
+        note = ["  (* one class for every example)"] if any(s.is_constant for s in scores.values()) else []
+        return "\n".join([head, self._line("always one answer", [*constant, ""]), line, *note])
+
+    def _line(self, name: str, cells: Sequence[str]) -> str:
+        return f"{name:18}" + "".join(f"{cell:>11}" for cell in cells)
 
 
 def duration(seconds: float) -> str:

@@ -17,10 +17,11 @@ from minbert.errors import RunError, RunInterruptedError
 if TYPE_CHECKING:
     from minbert.evaluation import Evaluation
     from minbert.jobs import Job
-    from minbert.schema import Recipe
     from minbert.runs import Run
+    from minbert.schema import Recipe
 
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs' folders.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder with the tasks' files; without it, the starter data.")
@@ -48,72 +49,59 @@ def train(
     runs: RunsOption = Path("runs"),
     name: Annotated[str | None, typer.Option(help="Name of the run, and of its folder.")] = None,
     skip_bad_rows: SkipOption = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    resume: ResumeOption = False,
     force: ForceOption = False,
 ) -> None:
     """Train a recipe and keep the run: scores, models and predictions in runs/NAME."""
-    from minbert.cli.show import program
     from minbert.recipes import load
 
-    if resume and force:
-        raise RunError("--resume goes on with a run and --force replaces it; choose one")
-    command = shlex.join(
-        [program(), *(word for word in sys.argv[1:] if word not in ("--force", "--resume")), "--resume"]
-    )
-    run_training(load(recipe, overrides or (), data, name), runs, command, skip_bad_rows, resume, force)
+    run_training(load(recipe, overrides or (), data, name), runs, skip_bad_rows, resume, force)
 
 
-def demo(
-    runs: RunsOption = Path("runs"),
-    force: ForceOption = False,
-) -> None:
+def demo(runs: RunsOption = Path("runs"), resume: ResumeOption = False, force: ForceOption = False) -> None:
     """Learn three tasks from the small data set that ships, in a minute or two, and answer three inputs."""
     from minbert.cli.show import messages, program, results, show_answers
     from minbert.model import MultitaskModel
     from minbert.recipes import STARTER, load
 
     messages.print("One BERT learns three tasks: sentiment (sst), same question (para), similarity (sts).\n")
-    run = run_training(load(STARTER / "demo.toml"), runs, f"{program()} demo --force", force=force)
+    run = run_training(load(STARTER / "demo.toml"), runs, resume=resume, force=force)
     results.print("Dev sets this small are noisy: the intervals say how far another one could lie.\n")
     best = MultitaskModel.from_pretrained(run.best)
     for task, inputs in STARTER_INPUTS.items():
         results.print(f"{task}: {STARTER_ANSWERS[task]}")
         show_answers(best, task, inputs)
-    results.print(f"\nThe model is in {run.best}. Try next:")
-    results.print(f'  echo "A great film" | {program()} predict {run.best} --task sst', soft_wrap=True)
-    results.print(f"  {program()} evaluate {run.best}", soft_wrap=True)
-    results.print(f"  {program()} train recipes/default.toml --data DATA", soft_wrap=True)
+    results.print(f"\nThe model is in {run.best}. Try next:", soft_wrap=True)
+    for command in (f"predict {run.best} --task sst", f"evaluate {run.best}", "data check DATA", "train --help"):
+        text = 'echo "A great film" | ' if command.startswith("predict") else ""
+        results.print(f"  {text}{program()} {command}", soft_wrap=True)
 
 
 def run_training(
-    recipe: Recipe,
-    runs: Path,
-    resume_command: str,
-    skip_bad_rows: bool = False,
-    resume: bool = False,
-    force: bool = False,
+    recipe: Recipe, runs: Path, skip_bad_rows: bool = False, resume: bool = False, force: bool = False
 ) -> Run:
     """Trains with everything shown; on an interrupt the state is saved and the way on printed."""
-    from minbert.cli.show import TrainingDisplay
-    from minbert.jobs import prepare
-    from minbert.runs import Run
-    from minbert.training import State, records
+    from minbert.cli.show import TrainingDisplay, messages, program
+    from minbert.training import begin, records
 
-    run = Run(runs / recipe.name)
-    run.check(recipe, resume, force)
-    job, model = prepare(recipe, skip_bad_rows)
-    show_job(job)
-    state = State.start(job, model)
-    with run.writing(recipe, resume, force), interrupts() as interrupted, TrainingDisplay(job) as display:
-        for record in records(job, state, run):
+    if resume and force:
+        raise RunError("--resume goes on with a run and --force replaces it; choose one")
+    session = begin(recipe, runs, skip_bad_rows, resume, force)
+    if resume and not session.run.exists:
+        messages.print(f"there is nothing to resume in {session.run.folder}; the run begins")
+    show_job(session.job)
+    words = [word for word in sys.argv[1:] if word not in ("--force", "--resume")]
+    with interrupts() as interrupted, TrainingDisplay(session.job) as display:
+        for record in records(session):
             display.show(record)
             if interrupted:
-                run.save_last(state.model, state.optimizer, state.progress)
+                session.save()
+                command = shlex.join([program(), *words, "--resume"])
                 raise RunInterruptedError(
-                    f"step {record.step} of {job.last_step} is saved; go on with\n{resume_command}"
+                    f"step {record.step} of {session.job.last_step} is saved; go on with\n{command}"
                 )
-    show_outcome(job, run, state.progress.best_step)
-    return run
+    show_outcome(session.job, session.run, session.state.progress.best_step)
+    return session.run
 
 
 @contextlib.contextmanager
@@ -124,6 +112,7 @@ def interrupts() -> Iterator[list[int]]:
 
     def catch(number: int, frame: object) -> None:  # noqa: ARG001
         caught.append(number)
+        print("\nstopping after this step; once more to stop at once", file=sys.stderr)
         for one, handler in before.items():
             signal.signal(one, handler)  # type: ignore[arg-type]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from minbert.cli.train import DataOption, ForceOption, SkipOption
+from minbert.cli.train import ForceOption, SkipOption
 from minbert.errors import DataError, ModelError, RunError, near
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def evaluate(
     model: Annotated[
         Path, typer.Argument(help="A run's folder, a model's, or a file of predictions (then --task is needed).")
     ],
-    data: DataOption = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder with the files; without it, those the run was trained with.")
+    ] = None,
     split: Annotated[Literal["train", "dev", "test"], typer.Option(help="Which labelled files to score.")] = "dev",
     task: TaskOption = None,
     input_file: Annotated[
@@ -101,6 +104,7 @@ def embed(
     import numpy as np
 
     from minbert.cli.show import messages
+    from minbert.data import is_blank
     from minbert.files import replacing
     from minbert.model import MultitaskModel
 
@@ -114,6 +118,9 @@ def embed(
         np.save(handle, vectors)
     rows, size = vectors.shape
     messages.print(f"{rows:,} vectors of {size} numbers in {output}; texts are cut at {loaded.max_length} tokens")
+    blank = sum(is_blank(text) for text in texts)
+    if blank:
+        messages.print(f"warning: {blank:,} texts are blank; their vectors are of no text")
 
 
 def _score_model(
@@ -158,21 +165,20 @@ def _labelled(path: Path, task: Task, skip_bad_rows: bool) -> Reading:
 
 
 def _file_of(task: str, data: Path | None, split: str, model: Path | None) -> Path:
-    """Where a task's split lies: the course's name in --data or the starter data, else as the run's recipe said."""
+    """Where a task's split lies: under --data by the name it has there, else where the run's recipe has it."""
     from minbert.recipes import STARTER
     from minbert.runs import Run
     from minbert.tasks import BUILT_IN
 
-    if data is not None or model is None:
-        if task in BUILT_IN:
-            return (STARTER if data is None else data) / str(BUILT_IN[task][split])
-        raise DataError(f"task '{task}' is not built in; name its labelled file: --task {task} --input FILE")
-    for folder in (model, model.parent):
-        if (folder / "recipe.toml").is_file():
-            file = getattr(Run(folder).recipe().tasks.get(task), split, None)
-            if file is not None:
-                return Path(file)
-    raise DataError(f"where task '{task}' has its {split} file is not known here; pass --data DIR or --input FILE")
+    recipes = [folder for folder in (model, model.parent) if (folder / "recipe.toml").is_file()] if model else []
+    own = getattr(Run(recipes[0]).recipe().tasks.get(task), split, None) if recipes else None
+    if data is not None and (own or task in BUILT_IN):
+        return data / (str(BUILT_IN[task][split]) if task in BUILT_IN else Path(own or "").name)
+    if own:
+        return Path(own)
+    if data is None and model is None:
+        return STARTER / str(BUILT_IN[task][split])
+    raise DataError(f"where task '{task}' has its {split} file is not known here; name it: --task {task} --input FILE")
 
 
 def _as_json(evaluation: Evaluation) -> dict[str, object]:
@@ -185,9 +191,21 @@ def _as_json(evaluation: Evaluation) -> dict[str, object]:
             "rows": score.examples,
             "metrics": score.metrics,
         }
+        | _confusion(evaluation, name)
         for name, score in evaluation.scores.items()
     }
     return {"tasks": tasks, "sum": evaluation.sum, "course": evaluation.course}
+
+
+def _confusion(evaluation: Evaluation, task: str) -> dict[str, object]:
+    """Counts by true class (row) and predicted class (column), where the task has classes."""
+    from minbert.metrics import confusion
+
+    predictions, score = evaluation.predictions[task], evaluation.scores[task]
+    if not score.classes or predictions.labels is None:
+        return {}
+    counts = confusion(predictions.values, predictions.labels, len(score.classes))
+    return {"classes": score.classes, "confusion": counts.tolist()}
 
 
 def _chosen(model: MultitaskModel, task: str | None) -> str:
@@ -206,11 +224,25 @@ def _answer_lines(model: MultitaskModel, task: str, as_json: bool) -> None:
     pair = model.tasks[task].is_pair
     if sys.stdin.isatty():
         print("one text a line" + (", a tab between the two" if pair else "") + "; Ctrl-D ends", file=sys.stderr)
-    lines = [line.rstrip("\r\n") for line in sys.stdin]
+    lines = _standard_input()
     for row, line in enumerate(lines, start=1):
         if pair and line.count("\t") != 1:
             raise DataError(f"standard input, row {row}: task '{task}' takes two texts with one tab between them")
     _print_answers(model, task, [line.split("\t") for line in lines] if pair else lines, as_json)
+
+
+def _standard_input() -> list[str]:
+    """The lines of standard input, in UTF-8 whatever the terminal's setting. Raises DataError for other bytes."""
+    lines = []
+    for row, line in enumerate(getattr(sys.stdin, "buffer", sys.stdin), start=1):
+        try:
+            text = line.decode("utf-8-sig" if row == 1 else "utf-8") if isinstance(line, bytes) else line
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"standard input, row {row}: byte 0x{error.object[error.start]:02x} is not UTF-8; convert it to UTF-8"
+            ) from None
+        lines.append(text.rstrip("\r\n"))
+    return lines
 
 
 def _answer_file(
@@ -224,8 +256,8 @@ def _answer_file(
 
     task = model.tasks[name]
     table = read_table(file, task.format, task.encoding, task.quoting)
-    if not course and task.id not in table.header:
-        task = task.model_copy(update={"id": None})  # ids are the course's business; other files need none
+    if not course:
+        task = task.model_copy(update={"id": None})  # ids are the course's business; here every row keeps its columns
     reading = examine(table, task, labelled=False).without_bad_rows(skip_bad_rows)
     show_reading(str(file), reading)
     if output is None:
@@ -243,13 +275,18 @@ def _answer_file(
 
 
 def _print_answers(model: MultitaskModel, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
+    """An answer a line; a reader that has seen enough, such as `head`, ends it in peace."""
     from minbert.cli.show import show_answers
 
-    if not as_json:
-        show_answers(model, task, inputs)
-        return
-    for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
-        print(json.dumps({"input": given} | vars(prediction), ensure_ascii=False))
+    try:
+        if as_json:
+            for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
+                print(json.dumps({"input": given} | vars(prediction), ensure_ascii=False))
+        else:
+            show_answers(model, task, inputs)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
 
 
 def _with_answers(
@@ -270,22 +307,25 @@ def _with_answers(
 
 def _texts_of(file: Path, column: str | None) -> list[str]:
     """The texts of a file's column, or the lines of a .txt file."""
-    from minbert.tables import as_text, read_lines, read_table
+    from minbert.data import examine
+    from minbert.tables import read_lines, read_table
+    from minbert.tasks import Task
 
-    if file.suffix == ".txt":
+    if file.suffix.lower() == ".txt":
         return read_lines(file)
     table = read_table(file)
     if column is None and len(table.header) > 1:
         listed = ", ".join(name for name in table.header if name)
         raise DataError(f"{file} has several columns; choose one of {listed} with --column")
-    place = table.column(column or table.header[0])
-    for row, reason in table.short.items():
-        raise DataError(f"{file}, row {row}: {reason}")
-    return [as_text(cells[place]) for cells in table.rows]
+    texts = Task(kind="classification", text=column or table.header[0])
+    return examine(table, texts, labelled=False).without_bad_rows(skip=False).examples.texts[0]
 
 
 def _may_write(output: Path, force: bool) -> None:
-    if output.exists() and not force:
-        raise RunError(f"{output} exists already; --force replaces it")
+    from minbert.files import check_place
+
     if output.is_dir():
         raise RunError(f"{output} is a folder; name a file in it")
+    if output.exists() and not force:
+        raise RunError(f"{output} exists already; --force replaces it")
+    check_place(output)

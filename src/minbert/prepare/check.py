@@ -17,10 +17,9 @@ from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.recipes import load
 from minbert.schema import Recipe
 from minbert.tables import read_table
-from minbert.tasks import BUILT_IN, COURSE, Split, Task
+from minbert.tasks import BUILT_IN, COURSE, SPLITS, Split, Task
 from minbert.text import encode_texts
 
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 COMPARED: tuple[tuple[Split, Split], ...] = (("train", "dev"), ("train", "test"), ("dev", "test"))
 BINS = 5  # of a score's range
 PORTION = 8192  # texts that are tokens at the same time

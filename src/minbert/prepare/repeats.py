@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from minbert.data import Reading
+from minbert.errors import printable
 from minbert.tasks import Task
 
 Likeness = Literal["equal", "swapped", "folded"]
@@ -96,8 +97,7 @@ class Entries:
 
 def excerpt(texts: Texts) -> str:
     """Texts on one line, without characters that do not print, and not too long."""
-    printable = ["".join(c if c.isprintable() else " " for c in text[: 4 * EXCERPT]) for text in texts]
-    line = " | ".join(" ".join(text.split()) for text in printable)
+    line = " | ".join(" ".join(printable(text[: 4 * EXCERPT]).split()) for text in texts)
     return line if len(line) <= EXCERPT else line[: EXCERPT - 3] + "..."
 
 
