@@ -4,6 +4,7 @@ python docs/reference.py > docs/recipes.md
 """
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from minbert.heads import HEADS, POOLINGS
 from minbert.schema import GradientsTable, OptimizerTable, Recipe, ScheduleTable, TrainingTable
@@ -33,13 +34,16 @@ def rows(table: type[BaseModel]) -> list[str]:
     lines = ["| key | default | meaning |", "|---|---|---|"]
     for key, field in table.model_fields.items():
         nested = isinstance(field.default, BaseModel)
-        default = "required" if field.is_required() else "its table" if nested else _shown(field.default)
+        default = "required" if field.is_required() else "its table" if nested else _shown(field)
         meaning = "see its table" if nested else " ".join((field.description or "").split())
         lines.append(f"| `{key}` | {default} | {meaning} |")
     return lines
 
 
-def _shown(value: object) -> str:
+def _shown(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "see there"
+    value = field.default
     if value is None:
         return "none"
     return f"`{str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else value}`"

@@ -143,7 +143,8 @@ def test_a_failing_second_rename_puts_the_old_folder_back(tmp_path: Path, monkey
         return rename(self, to)
 
     monkeypatch.setattr(Path, "rename", refuse_the_new)
-    with pytest.raises(OSError, match="disk is full"), replacing_folder(target) as fresh:
+    message = "best cannot be written: the disk is full; make room"
+    with pytest.raises(RunError, match=message), replacing_folder(target) as fresh:
         (fresh / "model").write_text("new")
     assert content(tmp_path) == {"best/model": "old"}
 

@@ -376,10 +376,11 @@ def test_a_models_folder_holds_what_the_design_says(model: MultitaskModel, tmp_p
     assert stored["sst"]["labels"] == ["0", "1", "2", "3", "4"]
     assert not {"train", "dev", "test"} & set(stored["sst"])
     assert set(load_file(folder / "heads.safetensors")) == {name for name, _ in model.named_head_parameters()}
-    assert "- `para`: pair-classification, head interaction" in (folder / "README.md").read_text(encoding="utf-8")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "| para | pair-classification | sentence1 and sentence2 | interaction | mean | 40 tokens |" in card
     assert not MultitaskModel.from_pretrained(folder).training
-    model.save_pretrained(folder, card="# Another card\n")
-    assert (folder / "README.md").read_text(encoding="utf-8") == "# Another card\n"
+    model.save_pretrained(folder, about="\nTrained on nothing.\n")
+    assert (folder / "README.md").read_text(encoding="utf-8") == card + "\nTrained on nothing.\n"
 
 
 def test_a_runs_folder_gives_its_best_model(model: MultitaskModel, tmp_path: Path) -> None:

@@ -160,6 +160,8 @@ def _faults(error: ValidationError) -> list[str]:
     sentences: dict[str, str] = {}
     by_key: dict[str, list[Any]] = {}
     for fault in error.errors():
+        if fault["type"] == "default_factory_not_called":
+            continue  # follows from another fault of the table
         loc = [str(part) for part in fault["loc"]]
         # A fault's place goes on below the key: into a list, or by what pydantic calls the members of a union.
         key = ".".join(loc[: 3 if loc[:1] == ["tasks"] else 2])

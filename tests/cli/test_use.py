@@ -185,7 +185,10 @@ MISTAKES: dict[str, tuple[Callable[[], list[str]], str]] = {
         lambda: ["train", write("r.toml", 'encoder = "./none"\n[tasks.sst]\n')],
         "none' is no folder; write minilm, a folder, or a hub id",
     ),
-    "both resume and force": (lambda: ["train", "r.toml", "--resume", "--force"], "choose one"),
+    "both resume and force": (
+        lambda: ["train", write("r.toml", "[tasks.sst]\n"), "--resume", "--force"],
+        "--resume goes on with a run and --force replaces it; choose one",
+    ),
 }
 
 
