@@ -79,8 +79,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, real: Tensor, dropout: float) -> 
     """drop(softmax(q k^T / sqrt(D))) v over the real keys (Vaswani et al. 2017, equation 1).
 
     q, k, v: [B, A, L, D]; real: [B, 1, 1, L], True where a key is a token and not padding; -> [B, A, L, D].
-    A text of padding alone gets zeros, never NaN. torch's own function measured faster here than the two matrix
-    products written out, and more so the longer the texts (docs/decisions/attention.md); tests/oracles.py has those.
+    A text of padding alone gets zeros, never NaN. torch's own function is about as fast as the two matrix
+    products written out for sentences and faster for long texts (docs/decisions/attention.md); tests/oracles.py has
+    those.
     """
     return F.scaled_dot_product_attention(q, k, v, attn_mask=real, dropout_p=dropout)
 
