@@ -176,6 +176,7 @@ def test_a_name_that_cannot_be_a_folder_everywhere_is_refused(name: str) -> None
     message = refusal({"name": name, "tasks": {"sst": {}}})
     assert message == (
         f"the recipe: name = {name!r:.60} cannot name a folder everywhere; use letters, digits, '-', '_', '.'"
+        " in name or --name"
     )
 
 

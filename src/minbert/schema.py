@@ -130,7 +130,10 @@ class Recipe(Table):
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
         if not re.fullmatch(r"[\w][\w.+-]{0,99}", name, re.ASCII) or name.endswith(".") or RESERVED.fullmatch(name):
-            raise ValueError(f"name = {name!r:.60} cannot name a folder everywhere; use letters, digits, '-', '_', '.'")
+            raise ValueError(
+                f"name = {name!r:.60} cannot name a folder everywhere; use letters, digits, '-', '_', '.'"
+                " in name or --name"
+            )
         return name
 
     @field_validator("tasks")

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console
@@ -39,8 +39,13 @@ def program() -> str:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
     """A table whose first `left` columns are words and whose other columns are numbers."""
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    made.padding = (0, 1, 0, 0)  # with the line between columns two blanks, so that nine columns fit 80 characters
+    rows = list(rows)
     for place, name in enumerate(columns):
-        made.add_column(name, justify="left" if place < left else "right", overflow="fold")
+        words = [*name.split(), *(row[place] for row in rows)]
+        width = min(14, max(map(len, words), default=0))  # names of usual length stay in one piece
+        justify: Literal["left", "right"] = "left" if place < left else "right"
+        made.add_column(name, justify=justify, overflow="fold", min_width=width)
     for row in rows:
         made.add_row(*row)
     return made
@@ -53,7 +58,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def plan_table(plans: Sequence[TaskPlan]) -> Table:
     """What will be trained, before the first step."""
-    columns = ("task", "rows", "batch", "batches", "last batch", "updates", "passes", "share", "weight")
+    columns = ("task", "rows", "batch", "batches", "last\nbatch", "updates", "passes", "share", "weight")
     return table(
         "What will be trained",
         columns,
