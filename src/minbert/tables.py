@@ -56,6 +56,8 @@ class Table:
         titles = [shown(title, 40) for title in self.header if title]
         if places:
             raise DataError(f"{self.path}: {len(places)} columns are called '{name}'; rename all but one")
+        if len(titles) == 1 and ";" in titles[0]:
+            raise DataError(f"{self.path} is separated by semicolons; save it with commas or tabs")
         listed = ", ".join(f"'{title}'" for title in titles[:20]) or "none with a name"
         raise DataError(
             f"{self.path}: there is no column '{name}'{near(name, titles)}; its columns are {listed}: "

@@ -160,6 +160,10 @@ MISTAKES: dict[str, tuple[Callable[[], list[str]], str]] = {
         lambda: ["train", write("r.toml", RECIPE.format(write("a.csv", "txt,label\nx,1\ny,2\n")))],
         "there is no column 'text' (did you mean 'txt'?)",
     ),
+    "semicolons": (
+        lambda: ["train", write("r.toml", RECIPE.format(write("a.csv", "text;label\nx;1\ny;2\n")))],
+        "a.csv is separated by semicolons; save it with commas or tabs",
+    ),
     "wrong label": (
         lambda: [
             "train",

@@ -49,7 +49,7 @@ def evaluate(
     else:
         evaluation = _score_model(model, task, input_file, data, split, skip_bad_rows)
     if as_json:
-        print(json.dumps(_as_json(evaluation), indent=2))
+        print(json.dumps(_as_json(evaluation), indent=2, ensure_ascii=False))
     else:
         results.print(score_table(f"Scores on {input_file or split}", evaluation))
     for name, score in evaluation.scores.items():
