@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from minbert.heads import HEADS, POOLINGS
-from minbert.schema import GradientsTable, OptimizerTable, Recipe, ScheduleTable, TrainingTable
+from minbert.schema import ControlTable, GradientsTable, OptimizerTable, Recipe, ScheduleTable, TrainingTable
 from minbert.tasks import BUILT_IN, KINDS, Task
 
 TABLES: dict[str, type[BaseModel]] = {
@@ -17,6 +17,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[gradients]": GradientsTable,
     "[optimizer]": OptimizerTable,
     "[training]": TrainingTable,
+    "[control]": ControlTable,
 }
 INTRODUCTION = """# Recipes
 

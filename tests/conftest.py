@@ -10,6 +10,7 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from minbert.bert import Bert, BertConfig
 from minbert.pretrained import save_encoder
+from tiny import write_tasks
 
 WORDS = ["a", "the", "good", "bad", "film", "was", "not", "very", "quiet", "dull", "cat", "dog", "sat"]
 settings.register_profile("untimed", deadline=None)  # other processes share the machine
@@ -46,6 +47,18 @@ def tiny_encoder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     save_encoder(Bert(tiny_config()), tiny_tokenizer(folder), folder)
     return folder
+
+
+@pytest.fixture
+def values(tmp_path: Path, tiny_encoder: Path) -> dict[str, object]:
+    """A recipe of three tasks on the tiny encoder, with dropout and everything on."""
+    return {
+        "name": "tiny",
+        "encoder": str(tiny_encoder),
+        "tasks": write_tasks(tmp_path),
+        "optimizer": {"lr": 1e-2},
+        "training": {"batch_size": 3, "epochs": 4, "swap_pairs": True, "checkpoint_every": 2},
+    }
 
 
 @pytest.fixture

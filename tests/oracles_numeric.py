@@ -1,6 +1,7 @@
 """Slow, literal versions of the optimiser's and the gradients' equations, one number at a time."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -46,3 +47,19 @@ def dense_jacobian(rows: list[list[Tensor | None]], shapes: list[tuple[int, ...]
         for row in rows
     ]
     return torch.stack([torch.cat([g.flatten() for g in row]) for row in filled])
+
+
+def pcgrad(gradients: Sequence[Tensor], orders: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Yu et al. (2020), algorithm 1, on whole gradient vectors [N]: every task's gradient after the projections.
+
+    `orders[i]` are the tasks in the order in which task i meets them; i itself is passed over.
+    """
+    altered = []
+    for i, order in enumerate(orders):
+        g = gradients[i].clone()
+        for j in order:
+            dot = sum(a * b for a, b in zip(g.tolist(), gradients[j].tolist(), strict=True))
+            if j != i and dot < 0:
+                g = g - dot / sum(b * b for b in gradients[j].tolist()) * gradients[j]
+        altered.append(g)
+    return altered

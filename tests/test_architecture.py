@@ -28,6 +28,7 @@ pretrained schema
 model recipes
 evaluation runs
 jobs
+task_gradients
 training
 """
 LEVELS = {name: level for level, line in enumerate(CORE.split("\n")) for name in line.split()}

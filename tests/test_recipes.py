@@ -14,7 +14,15 @@ from pydantic import BaseModel
 
 from minbert.errors import RecipeError
 from minbert.recipes import STARTER, load
-from minbert.schema import GradientsTable, OptimizerTable, Recipe, ScheduleTable, Table, TrainingTable
+from minbert.schema import (
+    ControlTable,
+    GradientsTable,
+    OptimizerTable,
+    Recipe,
+    ScheduleTable,
+    Table,
+    TrainingTable,
+)
 from minbert.tasks import Task
 
 ROOT = Path(__file__).parents[1]
@@ -246,6 +254,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "gradients": GradientsTable,
     "optimizer": OptimizerTable,
     "training": TrainingTable,
+    "control": ControlTable,
     "tasks.sst": Task,
 }
 

@@ -6,6 +6,7 @@ Letters in shapes: T tasks. J is held as T rows, a row as one tensor per paramet
 not reach it, which counts as zeros).
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -19,22 +20,43 @@ def sum_of_tasks(gram: Tensor, generator: torch.Generator) -> Tensor:  # noqa: A
     return torch.ones(len(gram), dtype=gram.dtype)
 
 
-def gram_matrix(jacobian: Sequence[Row]) -> Tensor:
-    """G_ij = g_i . g_j over all parameters: T rows of J -> [T, T] in float64.
+def pcgrad(gram: Tensor, generator: torch.Generator) -> Tensor:
+    """PCGrad (Yu et al. 2020, algorithm 1): G [T, T] -> weights [T], the sum of all altered gradients."""
+    return project_conflicts(gram, generator).sum(0)
 
-    Each parameter's product is summed in the gradients' own precision, the products of all parameters in float64.
+
+def project_conflicts(gram: Tensor, generator: torch.Generator) -> Tensor:
+    """Every task's gradient after algorithm 1 of Yu et al. (2020), in terms of the originals: G [T, T] -> C [T, T].
+
+    g_i becomes sum_j C_ij g_j; beside the diagonal, C_ij is zero unless g_i was projected off g_j.
     """
-    num_tasks = len(jacobian)
-    gram = torch.zeros(num_tasks, num_tasks, dtype=torch.float64)
-    for i in range(num_tasks):
-        for j in range(i, num_tasks):
-            products = [
-                torch.dot(a.flatten(), b.flatten()).double()
-                for a, b in zip(jacobian[i], jacobian[j], strict=True)
-                if a is not None and b is not None
-            ]
-            gram[i, j] = gram[j, i] = sum(products, torch.zeros((), dtype=torch.float64))
-    return gram
+    coefficients = torch.eye(len(gram), dtype=gram.dtype)
+    for i, g_i in enumerate(coefficients):
+        for j in torch.randperm(len(gram), generator=generator).tolist():
+            dot = g_i @ gram[:, j]  # of g_i as altered so far and the original g_j
+            if j != i and dot < 0 and gram[j, j] > 0:  # a square of 0 beside a product below it is an underflow
+                g_i[j] -= dot / gram[j, j]
+    return coefficients
+
+
+def count_projections(gram: Tensor, generator: torch.Generator) -> int:
+    """How many times `pcgrad` projects one gradient off another when it is given the same arguments."""
+    return int(project_conflicts(gram, generator).fill_diagonal_(0).count_nonzero())
+
+
+def gram_matrices(jacobian: Sequence[Row]) -> Tensor:
+    """G_ij = g_i . g_j of each of P parameters: T rows of J -> [P, T, T] in float64; G is their sum over P.
+
+    A parameter's product is summed in the gradients' own precision.
+    """
+    num_tasks, columns = len(jacobian), list(zip(*jacobian, strict=True))
+    grams = torch.zeros(len(columns), num_tasks, num_tasks, dtype=torch.float64)
+    for gram, column in zip(grams, columns, strict=True):
+        for i, a in enumerate(column):
+            for j, b in enumerate(column[: i + 1]):
+                if a is not None and b is not None:
+                    gram[i, j] = gram[j, i] = torch.dot(a.flatten(), b.flatten())
+    return grams
 
 
 def cosines(gram: Tensor) -> Tensor:
@@ -43,13 +65,30 @@ def cosines(gram: Tensor) -> Tensor:
     return gram / (norms[:, None] * norms[None, :]).clamp(min=torch.finfo(gram.dtype).tiny)
 
 
-def weighted_sum(jacobian: Sequence[Row], weights: Tensor) -> list[Tensor | None]:
-    """sum_i w_i g_i, one tensor per parameter; None where no task reaches the parameter."""
+def angle(gram: Tensor, weights: Tensor) -> float | None:
+    """Degrees between the update of these weights and the plain sum; None where one of them is zero."""
+    plain = torch.ones_like(weights)
+    square = plain @ gram @ plain
+    if square <= 0 or weights @ gram @ weights <= 0:
+        return None
+    along = plain @ gram @ weights / square
+    across = weights - along * plain  # an arc cosine would lose small angles
+    return math.degrees(math.atan2((across @ gram @ across).clamp(min=0).sqrt(), along * square.sqrt()))
+
+
+def weighted_sum_(jacobian: Sequence[Row], weights: Tensor) -> list[Tensor | None]:
+    """sum_i w_i g_i, one tensor per parameter; None where no task reaches the parameter.
+
+    The sum takes the place of each parameter's first gradient, so that no more than T gradients are ever held.
+    """
     combined: list[Tensor | None] = []
     for column in zip(*jacobian, strict=True):
-        parts = [(float(w), g) for w, g in zip(weights, column, strict=True) if g is not None]
-        combined.append(sum((w * g for w, g in parts[1:]), parts[0][0] * parts[0][1]) if parts else None)
+        total: Tensor | None = None
+        for weight, gradient in zip(weights.tolist(), column, strict=True):
+            if gradient is not None:
+                total = gradient.mul_(weight) if total is None else total.add_(gradient, alpha=weight)
+        combined.append(total)
     return combined
 
 
-METHODS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {"sum": sum_of_tasks}
+METHODS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {"sum": sum_of_tasks, "pcgrad": pcgrad}

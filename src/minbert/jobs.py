@@ -1,7 +1,7 @@
 """A recipe -> all that training needs: data read and tokenised, schedule laid out, the untrained model."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +108,20 @@ def plan(job: Job) -> list[TaskPlan]:
     return plans
 
 
+def pool_once(job: Job, model: MultitaskModel) -> Job:
+    """With a frozen encoder, and no dropout in it, the job with every training and dev text pooled in advance."""
+    training = job.recipe.training
+    if training.mode == "finetune" or training.frozen_dropout:
+        return job
+    return replace(
+        job,
+        encoded={
+            split: {n: model.pool_once(n, e) if split != "test" else e for n, e in of_split.items()}
+            for split, of_split in job.encoded.items()
+        },
+    )
+
+
 def training_batch(job: Job, name: str, number: int) -> Batch:
     """A batch of a task's stream, its pairs turned round at random where the recipe says so."""
     rows = job.streams[name].batch(number)
@@ -133,7 +147,21 @@ def _build(recipe: Recipe, folder: Path, tasks: dict[str, Task]) -> MultitaskMod
     model = MultitaskModel(encoder, load_tokenizer(folder), limited, recipe.training.head_dropout)
     for name in limited:
         model.draw_head(name, seed_of(recipe.seed, "head", name))
+    if recipe.training.mode == "frozen":
+        encoder.requires_grad_(False)
+        _check_learns(recipe, model)
     return model.to(_device(recipe))
+
+
+def _check_learns(recipe: Recipe, model: MultitaskModel) -> None:
+    """Raises TrainingError where a task is to be trained and neither encoder nor head can learn."""
+    learning = {name.split(".")[0] for name, _ in model.named_head_parameters()}
+    for name in recipe.order:
+        if name not in learning:
+            raise TrainingError(
+                f"task '{name}': head '{model.tasks[name].head}' has no weights, so with a frozen encoder nothing "
+                "of it can learn; give it another head, or leave it out of schedule.order"
+            )
 
 
 def _device(recipe: Recipe) -> torch.device:

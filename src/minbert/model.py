@@ -6,7 +6,7 @@ Letters in shapes: B examples, N texts, L length, H hidden, K outputs of a head.
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -77,11 +77,15 @@ class MultitaskModel(nn.Module):
         return self.encoder.embeddings.word_embeddings.weight.device
 
     def output(self, task: str, batch: Batch) -> Tensor:
-        """The head's output [B, K]; all texts of the batch go through the encoder at once."""
+        """The head's output [B, K]."""
+        parts = self.pooled(task, batch) if batch.pooled is None else batch.pooled
+        return self.heads[_key(task)](*parts)  # type: ignore[no-any-return]
+
+    def pooled(self, task: str, batch: Batch) -> tuple[Tensor, ...]:
+        """The pooled texts, p [B, H] or of a pair p1 and p2; all of the batch go through the encoder at once."""
         pooling = POOLINGS[self.tasks[task].pooling]
         pooled = pooling(self.encoder(batch.input_ids, batch.attention_mask), batch.attention_mask)  # [S, H]
-        parts = pooled.chunk(2) if batch.is_pair else (pooled,)  # a pair: p1 [B, H] and p2 [B, H]
-        return self.heads[_key(task)](*parts)  # type: ignore[no-any-return]
+        return pooled.chunk(2) if batch.is_pair else (pooled,)
 
     def loss(self, task: str, batch: Batch) -> Tensor:
         """The mean loss of a labelled batch, without the task's weight."""
@@ -104,6 +108,18 @@ class MultitaskModel(nn.Module):
     def encode(self, task: str, examples: Examples) -> Encoded:
         """Token ids of a task's examples, cut to the task's longest text."""
         return encode(examples, self.tokenizer, self.tasks[task].max_length or self.max_length)
+
+    def pool_once(self, task: str, encoded: Encoded) -> Encoded:
+        """The examples with their pooled texts beside them, computed without dropout: right while the encoder stays
+        as it is, so a frozen one runs once for every text."""
+        width = self.encoder.config.hidden_size
+        columns = tuple(torch.zeros(len(encoded), width) for _ in encoded.texts)
+        with self._at_rest():
+            for rows in batches_by_length(encoded.lengths, MAX_TOKENS // len(encoded.texts)):
+                parts = self.pooled(task, encoded.batch(rows).to(self.device))
+                for column, part in zip(columns, parts, strict=True):
+                    column[rows] = part.float().cpu()
+        return replace(encoded, pooled=columns)
 
     def predict_encoded(self, task: str, encoded: Encoded) -> Predictions:
         """Answers in the order of the examples, without dropout; batches are made by length and undone."""

@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -211,9 +211,11 @@ EXPECTED = {  # where pydantic's words are not the recipe's
 def _unknown(loc: list[str]) -> str:
     """An unknown key, with the one that was meant, or the table that has it."""
     *table, key = loc
-    tables = {name: field.annotation for name, field in Recipe.model_fields.items()}
-    fields = {name: list(t.model_fields) for name, t in tables.items() if isinstance(t, type(Table))}
-    fields |= {"tasks": list(Task.model_fields), "": list(tables)}
+    fields = {"tasks": list(Task.model_fields), "": list(Recipe.model_fields)}
+    for name, field in Recipe.model_fields.items():
+        for kind in get_args(field.annotation) or [field.annotation]:  # of a table that may be left out, the table
+            if isinstance(kind, type(Table)):
+                fields[name] = list(kind.model_fields)
     here = fields[table[0] if table else ""]
     hint = near(key, here)
     if "lr" in here and near(key, ["learning_rate"]):

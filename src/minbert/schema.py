@@ -40,10 +40,13 @@ class ScheduleTable(Table):
 class GradientsTable(Table):
     """`[gradients]`: how the tasks' gradients become one."""
 
-    method: Literal["sum"] = "sum"
-    """sum: the weighted losses' gradients are added."""
+    method: Literal["sum", "pcgrad"] = "sum"
+    """sum: the weighted losses' gradients are added. pcgrad: first each is projected off those it conflicts with."""
     clip: Annotated[float, Field(gt=0)] | Literal["off"] = 1.0
     """Largest norm of an update's gradient over encoder and heads together, or "off"."""
+    inspect_every: Positive | Literal["off"] = 50
+    """Updates from one close look at conflict to the next, or "off": norms and cosines layer by layer, and the null,
+    which is the cosine between two batches of the same task and costs a second gradient."""
 
 
 class OptimizerTable(Table):
@@ -72,8 +75,13 @@ def _default_epochs(table: dict[str, Any]) -> int | None:
 
 
 class TrainingTable(Table):
-    """`[training]`: how long, in what portions, and what is kept."""
+    """`[training]`: what learns, how long, in what portions, and what is kept."""
 
+    mode: Literal["finetune", "frozen"] = "finetune"
+    """finetune: encoder and heads learn. frozen: heads alone; the encoder's output is computed once for every text."""
+    frozen_dropout: bool = False
+    """With mode = "frozen": keep the encoder's dropout on in training, as the CS224N course's code does. Then no
+    output can be kept, and every batch goes through the encoder."""
     max_steps: Annotated[int, Field(ge=0)] | None = None
     """Updates at most."""
     epochs: Annotated[int, Field(ge=0)] | None = Field(default_factory=_default_epochs)
@@ -110,6 +118,15 @@ class TrainingTable(Table):
     """Where to train; auto takes a GPU if there is one."""
 
 
+class ControlTable(Table):
+    """`[control]`: the run that this one is to be compared with."""
+
+    of: str
+    """Name of that run."""
+    key: str
+    """The one key in which the two recipes differ, such as gradients.method; * stands for any task."""
+
+
 class Recipe(Table):
     """A whole recipe. Load one with `load`, which fills in the built-in tasks and finds their files."""
 
@@ -125,6 +142,8 @@ class Recipe(Table):
     gradients: GradientsTable = GradientsTable()
     optimizer: OptimizerTable = OptimizerTable()
     training: TrainingTable = TrainingTable()
+    control: ControlTable | None = None
+    """What this run is a control of, for `minbert experiment`; training does not look at it."""
 
     @field_validator("name")
     @classmethod
@@ -160,10 +179,22 @@ class Recipe(Table):
             sizes = self.training.batch_size
             faults += [f"training.batch_size names '{n}', no task{near(n, names)}" for n in sizes if n not in names]
             faults += [f"training.batch_size gives no size to '{n}'" for n in names if n not in sizes]
-        faults += self._faults_of_files()
+        faults += self._faults_of_mode() + self._faults_of_files()
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _faults_of_mode(self) -> list[str]:
+        """Keys that would have no effect on what learns."""
+        training, method = self.training, self.gradients.method
+        if training.mode == "finetune":
+            return ['training.frozen_dropout is for training.mode = "frozen"'] if training.frozen_dropout else []
+        faults = []
+        if method != "sum":
+            faults.append(f"gradients.method = '{method}' has nothing to do where no encoder learns; set it to 'sum'")
+        if training.encoder_dropout is not None and not training.frozen_dropout:
+            faults.append("training.encoder_dropout has no effect on a frozen encoder without frozen_dropout = true")
+        return faults
 
     def _faults_of_files(self) -> list[str]:
         """What is wrong with paths as such, and with choosing a model by a file that is not there."""

@@ -25,6 +25,7 @@ class Batch:
     attention_mask: Tensor  # [S, L], 1 = token, 0 = padding
     is_pair: bool
     labels: Tensor | None = None  # [B]
+    pooled: tuple[Tensor, ...] | None = None  # [B, H] per text column, where the encoder's answer is known already
 
     @property
     def tokens(self) -> int:
@@ -33,7 +34,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         labels = None if self.labels is None else self.labels.to(device)
-        return Batch(self.input_ids.to(device), self.attention_mask.to(device), self.is_pair, labels)
+        pooled = None if self.pooled is None else tuple(part.to(device) for part in self.pooled)
+        return Batch(self.input_ids.to(device), self.attention_mask.to(device), self.is_pair, labels, pooled)
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class Encoded:
     """A task's examples as token ids, ready to be batched; made once and kept.
 
     `texts` holds one list of token ids per text column; `cut` [N] says which examples were longer than allowed.
+    `pooled` may hold what a frozen encoder makes of them, one tensor [N, H] per text column.
     """
 
     ids: list[str]
     texts: list[list[TokenIds]]
     labels: NDArray[np.float64] | None
     cut: NDArray[np.bool_]
+    pooled: tuple[Tensor, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,7 +71,11 @@ class Encoded:
             columns = [[a for a, _ in pairs], [b for _, b in pairs]]
         input_ids, attention_mask = pad([ids for column in columns for ids in column])
         labels = None if self.labels is None else torch.tensor(self.labels[list(rows)], dtype=torch.float32)
-        return Batch(input_ids, attention_mask, len(columns) == 2, labels)
+        pooled = None if self.pooled is None else tuple(part[list(rows)] for part in self.pooled)
+        if pooled is not None and swapped is not None and len(pooled) == 2:
+            turned = torch.from_numpy(swapped)[:, None]
+            pooled = (torch.where(turned, pooled[1], pooled[0]), torch.where(turned, pooled[0], pooled[1]))
+        return Batch(input_ids, attention_mask, len(columns) == 2, labels, pooled)
 
 
 def encode(examples: Examples, tokenizer: Tokenizer, max_length: int) -> Encoded:

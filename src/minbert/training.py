@@ -18,13 +18,20 @@ from torch import Tensor
 from minbert import gradients, optimizer
 from minbert.errors import TrainingError
 from minbert.evaluation import Evaluation, evaluate
-from minbert.jobs import Job, prepare, seed_of, training_batch
+from minbert.jobs import Job, pool_once, prepare, seed_of
 from minbert.model import MultitaskModel
 from minbert.optimizer import AdamWSettings
 from minbert.recipes import load
 from minbert.runs import Progress, Run, environment
-from minbert.schedules import Draw
 from minbert.schema import Recipe
+from minbert.task_gradients import (
+    Inspection,
+    TaskGradient,
+    inspect,
+    named_cosines,
+    named_norms,
+    task_gradient,
+)
 from minbert.tasks import Split
 
 
@@ -47,6 +54,8 @@ class StepRecord:
     """One update. Norms and cosines are of the tasks' weighted gradients in the encoder, before any surgery.
 
     `tokens` are ones of the attention masks; `seconds` run from drawing the batches to the new weights.
+    `weights` are the method's, `projections` how often one gradient was projected off another, `surgery_angle` the
+    degrees between the plain sum and the update's gradient before clipping. `inspection` is None at most steps.
     """
 
     step: int
@@ -57,10 +66,16 @@ class StepRecord:
     seconds: float
     gradient_norms: dict[str, float]
     cosines: dict[str, float]
+    weights: dict[str, float]
+    projections: int
+    surgery_angle: float | None
     gradient_norm: float
+    inspection: Inspection | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"kind": "step"} | vars(self)
+        values = dict(vars(self))
+        inspection = values.pop("inspection")
+        return {"kind": "step"} | values | ({} if inspection is None else vars(inspection))
 
 
 @dataclass(frozen=True)
@@ -141,7 +156,7 @@ def records(session: Session) -> Iterator[Record]:
     about = environment(job.recipe, job.encoder, state.model.device)
     with run.writing(job.recipe, about, session.resume, session.force), _threads(run.environment()["threads"]):
         state.progress = run.load_last(state.model, state.optimizer) or state.progress
-        for record in steps(job, state):
+        for record in steps(pool_once(job, state.model), state):
             run.write(record.as_json())
             if isinstance(record, EvaluationRecord):
                 _keep(session, record)
@@ -184,81 +199,78 @@ def steps(job: Job, state: State) -> Iterator[Record]:
 def update(job: Job, state: State) -> StepRecord:
     """One update: a gradient per task, one weight per task, one clipped gradient, AdamW."""
     started = time.perf_counter()
-    recipe, step = job.recipe, state.progress.step + 1
+    recipe, model, step = job.recipe, state.model, state.progress.step + 1
     torch.manual_seed(seed_of(recipe.seed, "dropout", step))  # dropout can use the global generator alone
-    state.model.train()
+    model.train()
     draws = job.schedule.draws(step)
-    parts = [task_gradient(job, state.model, draw) for draw in draws]
+    parts = [task_gradient(job, model, draw) for draw in draws]
+    names = [part.task for part in parts]
 
-    gram = gradients.gram_matrix([part.shared for part in parts])  # [T, T]
-    names = [job.names[draw.task] for draw in draws]
-    _check_finite(step, names, parts, gram)
-    generator = torch.Generator().manual_seed(seed_of(recipe.seed, "surgery", step))
-    weights = gradients.METHODS[recipe.gradients.method](gram, generator)  # [T]
-    combined = gradients.weighted_sum([part.shared for part in parts], weights)
-    for parameter, gradient in zip(state.model.encoder.parameters(), combined, strict=True):
-        parameter.grad = gradient
-    limit = math.inf if recipe.gradients.clip == "off" else recipe.gradients.clip
-    norm = float(torch.nn.utils.clip_grad_norm_(state.model.parameters(), limit))  # encoder and heads together
-    if not math.isfinite(norm):
-        raise TrainingError(f"step {step}: a head's gradient is no longer a number; {REMEDY}")
+    grams = gradients.gram_matrices([part.shared for part in parts])  # [P, T, T]
+    gram, method = grams.sum(0), gradients.METHODS[recipe.gradients.method]
+    _check_finite(step, parts, gram)
+    inspection = inspect(job, model, draws, parts, grams) if _inspection_is_due(recipe, step) else None
+    weights = method(gram, _surgery_generator(recipe, step))  # [T]
+    combined = gradients.weighted_sum_([part.shared for part in parts], weights)
+    norm = _apply(job, state, step, combined)
 
-    factor = optimizer.learning_rate_factor(step, job.last_step, recipe.optimizer.warmup, recipe.optimizer.decay)
-    optimizer.set_learning_rate(state.optimizer, factor)
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
+    projects = method is gradients.pcgrad
+    projections = gradients.count_projections(gram, _surgery_generator(recipe, step)) if projects else 0
     state.progress.step = step
     seconds = time.perf_counter() - started
     state.progress.seconds += seconds
-    cosines = gradients.cosines(gram)
     return StepRecord(
         step=step,
         epoch=job.schedule.epoch(step),
-        losses={name: part.loss for name, part in zip(names, parts, strict=True)},
-        learning_rate=recipe.optimizer.lr * factor,
+        losses={part.task: part.loss for part in parts},
+        learning_rate=recipe.optimizer.lr * _learning_rate_factor(job, step),
         tokens=sum(part.tokens for part in parts),
         seconds=seconds,
-        gradient_norms={name: math.sqrt(float(gram[i, i])) for i, name in enumerate(names)},
-        cosines={f"{names[i]}/{names[j]}": float(cosines[i, j]) for i in range(len(names)) for j in range(i)},
+        gradient_norms=named_norms(gram, names),
+        cosines=named_cosines(gram, names),
+        weights=dict(zip(names, weights.tolist(), strict=True)),
+        projections=projections,
+        surgery_angle=gradients.angle(gram, weights),
         gradient_norm=norm,
+        inspection=inspection,
     )
 
 
-@dataclass(frozen=True)
-class TaskGradient:
-    """One task's part of an update: its gradient in the encoder's parameters, one tensor each, and its loss."""
-
-    shared: list[Tensor | None]
-    loss: float
-    tokens: int
+def _inspection_is_due(recipe: Recipe, step: int) -> bool:
+    every = recipe.gradients.inspect_every
+    return recipe.training.mode == "finetune" and every != "off" and (step - 1) % every == 0
 
 
-def task_gradient(job: Job, model: MultitaskModel, draw: Draw) -> TaskGradient:
-    """The gradient of a task's weighted loss, averaged over its batches of this update.
-
-    The encoder's gradient is taken away for the method to combine; the head's stays where the optimiser finds it.
-    """
-    name = job.names[draw.task]
-    losses, tokens = [], 0
-    for number in range(draw.first, draw.first + draw.count):
-        batch = training_batch(job, name, number).to(model.device)
-        loss = model.loss(name, batch)
-        (job.tasks[name].weight / draw.count * loss).backward()  # type: ignore[no-untyped-call]
-        losses.append(float(loss.detach()))
-        tokens += batch.tokens
-    mean = sum(losses) / len(losses)
-    shared = []
-    for parameter in model.encoder.parameters():
-        shared.append(parameter.grad)
-        parameter.grad = None
-    return TaskGradient(shared, mean, tokens)
+def _surgery_generator(recipe: Recipe, step: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed_of(recipe.seed, "surgery", step))
 
 
-def _check_finite(step: int, names: list[str], parts: list[TaskGradient], gram: Tensor) -> None:
+def _apply(job: Job, state: State, step: int, encoder_gradient: list[Tensor | None]) -> float:
+    """Clips the encoder's gradient and the heads' together, then AdamW; gives the norm before clipping."""
+    for parameter, gradient in zip(state.model.encoder.parameters(), encoder_gradient, strict=True):
+        parameter.grad = gradient
+    clip = job.recipe.gradients.clip
+    norm = float(torch.nn.utils.clip_grad_norm_(state.model.parameters(), math.inf if clip == "off" else clip))
+    if not math.isfinite(norm):
+        raise TrainingError(f"step {step}: a head's gradient is no longer a number; {REMEDY}")
+    optimizer.set_learning_rate(state.optimizer, _learning_rate_factor(job, step))
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    return norm
+
+
+def _learning_rate_factor(job: Job, step: int) -> float:
+    table = job.recipe.optimizer
+    return optimizer.learning_rate_factor(step, job.last_step, table.warmup, table.decay)
+
+
+def _check_finite(step: int, parts: list[TaskGradient], gram: Tensor) -> None:
     """Raises TrainingError, before anything is changed, where a loss or a gradient's norm is no number."""
-    for name, part, square in zip(names, parts, gram.diagonal().tolist(), strict=True):
+    for part, square in zip(parts, gram.diagonal().tolist(), strict=True):
         if not (math.isfinite(part.loss) and math.isfinite(square)):
-            raise TrainingError(f"step {step}: the loss or gradient of task '{name}' is no longer a number; {REMEDY}")
+            raise TrainingError(
+                f"step {step}: the loss or gradient of task '{part.task}' is no longer a number; {REMEDY}"
+            )
 
 
 def assess(job: Job, state: State) -> EvaluationRecord:

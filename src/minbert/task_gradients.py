@@ -1,0 +1,128 @@
+"""A task's batches of one update -> its gradient in the encoder; and how far the tasks' gradients agree.
+
+Letters in shapes: T tasks, P parameters of the encoder.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minbert import gradients
+from minbert.jobs import Job, training_batch
+from minbert.model import MultitaskModel
+from minbert.schedules import Draw
+
+
+@dataclass(frozen=True)
+class TaskGradient:
+    """One task's part of an update: its gradient in the encoder's parameters, one tensor each, and its loss."""
+
+    task: str
+    shared: list[Tensor | None]
+    loss: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A close look at an update's conflict: norms and cosines layer by layer, and the null beside them.
+
+    `null_cosines` hold each task's cosine between its gradient and that of other rows of its own, as many; None
+    where a pass has too few rows. Cosines between tasks say nothing about conflict unless they lie below these.
+    """
+
+    layer_gradient_norms: dict[str, dict[str, float]]
+    layer_cosines: dict[str, dict[str, float]]
+    null_cosines: dict[str, float | None]
+
+
+def task_gradient(job: Job, model: MultitaskModel, draw: Draw) -> TaskGradient:
+    """The gradient of a task's weighted loss, averaged over its batches of this update.
+
+    The encoder's gradient is taken away for the method to combine; the head's stays where the optimiser finds it.
+    """
+    name = job.names[draw.task]
+    losses, tokens = [], 0
+    for number in range(draw.first, draw.first + draw.count):
+        batch = training_batch(job, name, number).to(model.device)
+        loss = model.loss(name, batch)
+        (job.tasks[name].weight / draw.count * loss).backward()  # type: ignore[no-untyped-call]
+        losses.append(float(loss.detach()))
+        tokens += batch.tokens
+    shared = []
+    for parameter in model.encoder.parameters():
+        shared.append(parameter.grad)
+        parameter.grad = None
+    return TaskGradient(name, shared, sum(losses) / len(losses), tokens)
+
+
+def inspect(
+    job: Job, model: MultitaskModel, draws: Sequence[Draw], parts: Sequence[TaskGradient], grams: Tensor
+) -> Inspection:
+    """The Gram matrices [P, T, T] of an update layer by layer, and each task's null."""
+    names = [part.task for part in parts]
+    layers: dict[str, Tensor] = {}
+    for (parameter, _), gram in zip(model.encoder.named_parameters(), grams, strict=True):
+        layer = _layer(parameter)
+        layers[layer] = layers.get(layer, torch.zeros_like(gram)) + gram
+    return Inspection(
+        {layer: named_norms(gram, names) for layer, gram in layers.items()},
+        {layer: named_cosines(gram, names) for layer, gram in layers.items()},
+        {part.task: _null_cosine(job, model, draw, part) for draw, part in zip(draws, parts, strict=True)},
+    )
+
+
+def named_norms(gram: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """|g_i| by task, from G [T, T]."""
+    return {name: math.sqrt(float(gram[i, i])) for i, name in enumerate(names)}
+
+
+def named_cosines(gram: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """cos(g_i, g_j) by pair of tasks, from G [T, T]."""
+    cosines = gradients.cosines(gram)
+    return {f"{names[i]}/{names[j]}": float(cosines[i, j]) for i in range(len(names)) for j in range(i)}
+
+
+def other_batches(job: Job, draw: Draw) -> list[int] | None:
+    """As many batches as the draw has, of the same sizes and of rows that are not in it; None where there are none.
+
+    They are looked for in the pass that the draw begins in.
+    """
+    stream = job.streams[job.names[draw.task]]
+    drawn = [stream.batch(number) for number in range(draw.first, draw.first + draw.count)]
+    taken, sizes = set(np.concatenate(drawn).tolist()), sorted(map(len, drawn))
+    start = draw.first - draw.first % stream.batches
+    others: list[int] = []
+    for step in range(1, stream.batches):
+        number = start + (draw.first + step) % stream.batches
+        rows = stream.batch(number)
+        if len(rows) in sizes and taken.isdisjoint(rows.tolist()):
+            others.append(number)
+            sizes.remove(len(rows))
+        if not sizes:
+            return others
+    return None
+
+
+def _null_cosine(job: Job, model: MultitaskModel, draw: Draw, part: TaskGradient) -> float | None:
+    """The cosine between a task's gradient and that of other batches of its own, with the same weights."""
+    others = other_batches(job, draw)
+    if others is None:
+        return None
+    loss = sum(
+        (model.loss(part.task, training_batch(job, part.task, n).to(model.device)) for n in others), torch.zeros(())
+    )
+    other = torch.autograd.grad(loss, list(model.encoder.parameters()), allow_unused=True)  # leaves .grad alone
+    return float(gradients.cosines(gradients.gram_matrices([part.shared, other]).sum(0))[0, 1])
+
+
+def _layer(parameter: str) -> str:
+    """embeddings, layer.0, layer.1, …, pooler."""
+    found = re.match(r"(?:encoder\.)?(layer\.\d+|\w+)", parameter)
+    assert found is not None
+    return found[1]
