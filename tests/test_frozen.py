@@ -148,7 +148,7 @@ def test_a_pairs_pooled_texts_change_places_with_it(values: dict[str, object]) -
 
 def test_stopping_and_resuming_changes_nothing(values: dict[str, object], tmp_path: Path) -> None:
     whole = minbert.train(frozen(values), runs=tmp_path / "whole")
-    session = training.begin(load(frozen(values)), tmp_path / "parts")
+    session = training.begin(load(frozen(values)), tmp_path / "parts" / "tiny")
     for count, _ in enumerate(training.records(session)):
         if count == 5:
             session.save()

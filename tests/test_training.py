@@ -73,7 +73,7 @@ def test_stopping_after_any_record_and_resuming_changes_nothing(
     values |= {"schedule": {"kind": kind}}
     reference = contents(run_to_end(values, tmp_path / "whole"))
     for stop in (1, 2, 3, 5, 8):
-        session = training.begin(load(values), tmp_path / "parts", resume=True)
+        session = training.begin(load(values), tmp_path / "parts" / "tiny", resume=True)
         for count, _ in enumerate(training.records(session), start=1):
             if count == stop:
                 session.save()
@@ -276,7 +276,7 @@ def test_resuming_uses_the_recorded_threads(values: dict[str, object], tmp_path:
     file = run.folder / "environment.json"
     file.write_text(json.dumps(run.environment() | {"threads": 2}))
     (run.last / "progress.json").write_text(json.dumps(vars(Progress())))
-    session = training.begin(load(with_training(values, epochs=1)), tmp_path / "runs", resume=True)
+    session = training.begin(load(with_training(values, epochs=1)), tmp_path / "runs" / "tiny", resume=True)
     before = torch.get_num_threads()
     assert [torch.get_num_threads() for _ in training.records(session)] == [2, 2, 2, 2]
     assert torch.get_num_threads() == before
@@ -363,7 +363,7 @@ def test_force_never_empties_a_folder_that_is_no_run(values: dict[str, object], 
 
 
 def test_a_folder_in_use_is_refused(values: dict[str, object], tmp_path: Path) -> None:
-    session = training.begin(load(values), tmp_path / "runs")
+    session = training.begin(load(values), tmp_path / "runs" / "tiny")
     holder = training.records(session)
     next(holder)
     with (

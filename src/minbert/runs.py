@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ from minbert.tasks import COURSE, SPLITS, Split
 
 log = logging.getLogger("minbert")
 
+FILLED_IN = re.compile(r"tasks\..*\.(labels|head|loss|metric|max_length)|schedule\.order")  # by data and encoder
 PACKAGES = ("minbert", "torch", "tokenizers", "safetensors", "numpy", "scipy", "polars", "pydantic")
 
 
@@ -44,6 +46,8 @@ class Progress:
     """Evaluations since the best one."""
     seconds: float = 0.0
     """Time spent in updates, for time_limit."""
+    is_complete: bool = False
+    """Whether the run has come to its end, its answers to the test files included."""
 
 
 class Run:
@@ -70,11 +74,11 @@ class Run:
         Raises RunError, before anything is changed, where the folder is in use, full, or of another recipe or data.
         """
         self.check(resume, force)
-        if resume and self._recipe.is_file():
+        if resume and self.is_begun:
             self._check_same(recipe, about)
         make_folder(self.folder)
         with one_writer(self.folder):
-            if resume and self._recipe.is_file():
+            if resume and self.is_begun:
                 recover_folder(self.best)
                 recover_folder(self.last)
                 self._cut_records()
@@ -88,13 +92,18 @@ class Run:
     def check(self, resume: bool, force: bool) -> None:
         """Raises RunError where a run may not be written here."""
         check_place(self.folder)
-        if self.exists and self._strangers() and not self._recipe.is_file():
+        if self.exists and self._strangers() and not self.is_begun:
             raise RunError(f"{self.folder} is not a run's folder; give the run another --name or --runs")
-        if self._recipe.is_file() and not resume and not force:
+        if self.is_begun and not resume and not force:
             raise RunError(
                 f"{self.folder} holds a run already; --resume goes on with it, --force replaces it, "
                 "--name NAME makes another"
             )
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a run was started here and not only its folder made."""
+        return self._recipe.is_file()
 
     def recipe(self) -> Recipe:
         """The recipe that the run was started with."""
@@ -149,7 +158,41 @@ class Run:
             state = {key.removeprefix(prefix): t for key, t in tensors.items() if key.rpartition(".")[0] == name}
             if state:
                 optimizer.state[parameter] = {key: t.to(parameter.device) for key, t in state.items()}
-        return Progress(**json.loads((self.last / "progress.json").read_text(encoding="utf-8")))
+        return self.progress()
+
+    def finish(self, progress: Progress) -> None:
+        """Marks the run as complete; its state as last saved is its last."""
+        progress.is_complete = True
+        write_text(self.last / "progress.json", json.dumps(asdict(progress), indent=2) + "\n")
+
+    def prune(self, keep_weights: bool) -> None:
+        """Drops what a complete run needs no more: the optimiser's state and, unless kept, both models' weights.
+
+        Scores and answers stay. It may be done again, so a kill in its middle leaves nothing that lasts.
+        """
+        assert self.progress().is_complete
+        (self.last / "optimizer.safetensors").unlink(missing_ok=True)
+        if not keep_weights:
+            shutil.rmtree(self.best, ignore_errors=True)
+            for file in self.last.iterdir():
+                if file.name != "progress.json":
+                    file.unlink()
+
+    def progress(self) -> Progress:
+        """How far the saved state has come."""
+        file = self.last / "progress.json"
+        return Progress(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else Progress()
+
+    def differences(self, recipe: Recipe) -> list[str]:
+        """The keys in which a recipe, not resolved yet, differs from the one that the run was started with."""
+        stored, given = _flat(self.recipe().model_dump()), _flat(recipe.model_dump())
+        filled = {key for key in given if given[key] is None and FILLED_IN.fullmatch(key)}
+        return sorted(key for key in (stored.keys() | given.keys()) - filled if stored.get(key) != given.get(key))
+
+    def changed_data(self) -> str | None:
+        """A file of examples that is no longer what the run was started with, or None."""
+        digests = self.environment()["data"]
+        return next((file for file, digest in digests.items() if _sha256(Path(file)) != digest), None)
 
     def write_predictions(
         self, which: str, split: Split, model: MultitaskModel, answered: Mapping[str, Predictions]
@@ -184,9 +227,7 @@ class Run:
 
     def _cut_records(self) -> None:
         """Drops the records that lie beyond the saved state, since resuming makes them again."""
-        progress = Progress()
-        if (self.last / "progress.json").is_file():
-            progress = Progress(**json.loads((self.last / "progress.json").read_text(encoding="utf-8")))
+        progress = self.progress()
         limits = {"step": progress.step, "evaluation": progress.evaluated_at}
         kept = [record for record in self.records() if record["step"] <= limits[record["kind"]]]
         write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in kept))
@@ -225,7 +266,9 @@ def environment(recipe: Recipe, encoder: Path, device: torch.device) -> dict[str
     }
 
 
-def _sha256(file: Path) -> str:
+def _sha256(file: Path) -> str | None:
+    if not file.is_file():
+        return None
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

@@ -60,6 +60,16 @@ class Encoded:
         """The longest text of every example, in tokens: what decides the padding of its batch."""
         return np.array([max(map(len, texts)) for texts in zip(*self.texts, strict=True)], dtype=np.int64)
 
+    def take(self, rows: NDArray[np.int64]) -> "Encoded":
+        """The examples at `rows`, in their order."""
+        return Encoded(
+            [self.ids[row] for row in rows],
+            [[column[row] for row in rows] for column in self.texts],
+            None if self.labels is None else self.labels[rows],
+            self.cut[rows],
+            None if self.pooled is None else tuple(part[rows] for part in self.pooled),
+        )
+
     def batch(self, rows: Sequence[int] | NDArray[np.int64], swapped: NDArray[np.bool_] | None = None) -> Batch:
         """The examples at `rows` as one batch, padded to its longest text.
 

@@ -93,6 +93,7 @@ class EvaluationRecord:
             "step": self.step,
             "split": self.split,
             "metrics": {name: score.metrics for name, score in self.evaluation.scores.items()},
+            "baselines": {name: score.baseline for name, score in self.evaluation.scores.items()},
             "sum": self.evaluation.sum,
             "course": self.evaluation.course,
             "is_best": self.is_best,
@@ -131,17 +132,18 @@ def train(
 
     Raises MinbertError, before a folder is made, for anything in recipe or data that cannot be trained.
     """
-    session = begin(load(recipe, data=data), Path(runs), skip_bad_rows, resume, force)
+    loaded = load(recipe, data=data)
+    session = begin(loaded, Path(runs) / loaded.name, skip_bad_rows, resume, force)
     for _ in records(session):
         pass
     return session.run
 
 
 def begin(
-    recipe: Recipe, runs: Path, skip_bad_rows: bool = False, resume: bool = False, force: bool = False
+    recipe: Recipe, folder: Path, skip_bad_rows: bool = False, resume: bool = False, force: bool = False
 ) -> Session:
-    """Reads and checks all that the recipe names; nothing is written yet."""
-    run = Run(runs / recipe.name)
+    """Reads and checks all that the recipe names, for a run in `folder`; nothing is written yet."""
+    run = Run(folder)
     run.check(resume, force)
     job, model = prepare(recipe, skip_bad_rows)
     return Session(run, job, State.start(job, model), resume, force)
@@ -155,6 +157,9 @@ def records(session: Session) -> Iterator[Record]:
     run, job, state = session.run, session.job, session.state
     about = environment(job.recipe, job.encoder, state.model.device)
     with run.writing(job.recipe, about, session.resume, session.force), _threads(run.environment()["threads"]):
+        if run.progress().is_complete:
+            state.progress = run.progress()
+            return
         state.progress = run.load_last(state.model, state.optimizer) or state.progress
         for record in steps(pool_once(job, state.model), state):
             run.write(record.as_json())
@@ -164,6 +169,7 @@ def records(session: Session) -> Iterator[Record]:
                 session.save()
             yield record
         _answer_test(job, state, run)
+        run.finish(state.progress)
 
 
 def _keep(session: Session, record: EvaluationRecord) -> None:
@@ -323,10 +329,18 @@ def _is_done(job: Job, state: State) -> bool:
 
 
 def _evaluation_is_due(job: Job, state: State) -> bool:
-    step, every = state.progress.step, job.recipe.training.evaluate_every
-    if step == 0 or _is_done(job, state):
-        return True
+    step = state.progress.step
+    return step == 0 or _is_done(job, state) or _is_on_time(job, step)
+
+
+def _is_on_time(job: Job, step: int) -> bool:
+    every = job.recipe.training.evaluate_every
     return job.schedule.is_epoch_end(step) if every is None else step % every == 0
+
+
+def evaluations(job: Job) -> int:
+    """How many evaluations on dev a run has that goes to its last step, the one before the first step included."""
+    return sum(_is_on_time(job, step) for step in range(1, job.last_step)) + len({0, job.last_step})
 
 
 def _checkpoint_is_due(job: Job, state: State) -> bool:

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from minbert.cli.data import data_app
+from minbert.cli.experiment import experiment_app
 from minbert.cli.train import demo, train
 from minbert.cli.use import embed, evaluate, predict
 from minbert.errors import MinbertError, RunInterruptedError
@@ -25,6 +26,7 @@ app = typer.Typer(
 for command in (demo, train, evaluate, predict, embed):
     app.command()(command)
 app.add_typer(data_app, name="data")
+app.add_typer(experiment_app, name="experiment")
 
 
 def main() -> None:

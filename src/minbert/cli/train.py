@@ -86,7 +86,7 @@ def run_training(
 
     if resume and force:
         raise RunError("--resume goes on with a run and --force replaces it; choose one")
-    session = begin(recipe, runs, skip_bad_rows, resume, force)
+    session = begin(recipe, runs / recipe.name, skip_bad_rows, resume, force)
     if resume and not session.run.exists:
         messages.print(f"there is nothing to resume in {session.run.folder}; the run begins")
     show_job(session.job)
