@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from minbert.errors import RecipeError
 from minbert.recipes import STARTER, load
+from minbert.schedules import SCHEDULES
 from minbert.schema import (
     ControlTable,
     GradientsTable,
@@ -114,6 +115,11 @@ def test_the_last_line_may_be_the_faulty_one(write: Callable[..., Path]) -> None
         ("training", "epochs = true", "training.epochs = true should be a whole number"),
         ("training", "epochs = -1", "training.epochs = -1 should be greater than or equal to 0"),
         ("training", "max_length = 2", "training.max_length = 2 should be greater than or equal to 3"),
+        ("training", "scale = 0", "training.scale = 0 should be greater than 0"),
+        ("training", "scale = -0.5", "training.scale = -0.5 should be greater than 0"),
+        ("training", "scale = 1.5", "training.scale = 1.5 should be less than or equal to 1"),
+        ("training", 'scale = ".5"', 'training.scale = ".5" is text; write 0.5 without quotes'),
+        ("training", "scale = nan", "training.scale = NaN should be a finite number"),
         ("training", "swap_pairs = 'true'", 'training.swap_pairs = "true" should be true or false, without quotes'),
         ("training", "swap_pairs = 1", "training.swap_pairs = 1 should be true or false, without quotes"),
         ("training", 'batch_size = "16"', 'training.batch_size = "16" is text; write 16 without quotes'),
@@ -347,18 +353,39 @@ def test_any_value_under_any_key_is_taken_or_refused_in_at_most_three_lines(
         ({"order": ["stt"]}, "schedule.order names 'stt', no task (did you mean 'sts'?)"),
         ({"order": []}, "schedule.order names no task"),
         ({"order": ["sst", "sst"]}, "schedule.order names a task twice; a simultaneous update trains each once"),
-        ({"kind": "simultanous"}, "schedule.kind = \"simultanous\" should be 'simultaneous' or 'round-robin'"),
+        (
+            {"kind": "proportional", "order": ["sst", "sts", "sst"]},
+            "schedule.order names a task twice; a proportional schedule draws each by its rows, so name it once",
+        ),
+        (
+            {"kind": "annealed", "order": ["sts", "sts"]},
+            "schedule.order names a task twice; an annealed schedule draws each by its rows, so name it once",
+        ),
+        (
+            {"kind": "simultanous"},
+            "schedule.kind = \"simultanous\" should be 'simultaneous', 'round-robin', 'alternating', 'proportional' or"
+            " 'annealed'",
+        ),
     ],
 )
 def test_a_schedule_that_does_not_fit_its_tasks_is_refused(schedule: dict[str, Any], message: str) -> None:
     assert refusal({"tasks": {"sst": {}, "sts": {}}, "schedule": schedule}) == f"the recipe: {message}"
 
 
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_an_order_may_leave_out_a_task_but_names_none_that_is_not_there(kind: str) -> None:
+    tasks: dict[str, Any] = {"sst": {}, "sts": {}}
+    assert load({"tasks": tasks, "schedule": {"kind": kind, "order": ["sts"]}}).order == ["sts"]
+    message = "the recipe: schedule.order names 'para', no task"
+    assert refusal({"tasks": tasks, "schedule": {"kind": kind, "order": ["sst", "para"]}}) == message
+
+
 def test_the_order_is_the_recipes_own_or_the_tasks_as_they_stand() -> None:
     tasks: dict[str, Any] = {"sts": {}, "sst": {}, "para": {}}
     assert load({"tasks": tasks}).order == ["sts", "sst", "para"]
     sum12 = ["sst", "para", "sts", "sts", "sst", "para", "para", "sts", "sst"]
-    assert load({"tasks": tasks, "schedule": {"kind": "round-robin", "order": sum12}}).order == sum12
+    for kind in ("round-robin", "alternating"):
+        assert load({"tasks": tasks, "schedule": {"kind": kind, "order": sum12}}).order == sum12
     assert load({"tasks": tasks, "schedule": {"order": ["sst"]}}).order == ["sst"]
 
 
@@ -606,6 +633,7 @@ def test_a_built_in_task_with_a_file_of_its_own_takes_none_of_the_others(tmp_pat
     [
         ("training.epochs=3", lambda r: r.training.epochs, 3),
         (" training.epochs = 3 ", lambda r: r.training.epochs, 3),
+        ("training.scale=0.05", lambda r: r.training.scale, 0.05),
         ("training.epochs=3 # as in the paper", lambda r: r.training.epochs, 3),
         ("optimizer.lr=1e-5", lambda r: r.optimizer.lr, 1e-5),
         ("optimizer.betas=[0.9, 0.98]", lambda r: r.optimizer.betas, [0.9, 0.98]),
@@ -665,7 +693,8 @@ def test_later_overrides_win_and_the_callers_mapping_stays_as_it_was() -> None:
 RATES = st.floats(0, 0.99)
 TABLES_OF: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "schedule": st.fixed_dictionaries(
-        {"kind": st.just("round-robin")}, optional={"order": st.lists(st.sampled_from(["sst", "mine"]), min_size=1)}
+        {"kind": st.sampled_from(["round-robin", "alternating"])},
+        optional={"order": st.lists(st.sampled_from(["sst", "mine"]), min_size=1)},
     ),
     "gradients": st.fixed_dictionaries({}, optional={"clip": st.just("off") | st.floats(1e-9, 1e9)}),
     "optimizer": st.fixed_dictionaries(
@@ -685,6 +714,7 @@ TABLES_OF: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "epochs": st.integers(0, 10**12),
             "batch_size": st.integers(1, 99) | st.fixed_dictionaries({"sst": st.integers(1), "mine": st.integers(1)}),
             "encoder_dropout": RATES,
+            "scale": st.floats(0, 1, exclude_min=True),
             "swap_pairs": st.booleans(),
             "select_on": st.sampled_from(["sum", "course", "mine"]),
             "time_limit": st.floats(1e-3, 1e9),

@@ -3,134 +3,146 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from minbert.schedules import SCHEDULES, Draw, Epoch, Rows, Schedule, Stream, round_robin, simultaneous
+from layouts import ROWS, epoch_lengths, lay_out, tasks
+from minbert.schedules import SCHEDULES, Draw, Stream
 
 SST, PARA, STS = range(3)
 SSTFIRST = [SST, PARA, STS] * 3
 SSTLAST = [STS, PARA, SST] * 3
 SUM12 = [SST, PARA, STS, STS, SST, PARA, PARA, STS, SST]
-TINY, HUGE, MIDDLE = 1, 125, 5  # batches of 8 in 5, 1,000 and 37 rows
+REPEATING = ["simultaneous", "round-robin", "alternating"]
 
 
-def counted_out(cycle: tuple[Epoch, ...], accumulate: int) -> Iterator[tuple[int, list[Draw]]]:
-    """The epoch and the draws of step 1, 2, 3, …, by walking all of them."""
-    drawn: Counter[int] = Counter()
-    for number in itertools.count(1):
-        epoch = cycle[(number - 1) % len(cycle)]
-        for _ in range(epoch.steps):
-            yield number, [Draw(task, drawn[task], accumulate) for task in epoch.tasks]
-            drawn.update(dict.fromkeys(epoch.tasks, accumulate))
+# What holds for every kind.
+@st.composite
+def cases(draw: st.DrawFn) -> dict[str, Any]:
+    rows = draw(st.lists(st.sampled_from([1, 2, 5, 8, 9, 37, 90]), min_size=1, max_size=4))
+    kind = draw(st.sampled_from(list(SCHEDULES)))
+    turns = kind in ("round-robin", "alternating")
+    order = draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=6, unique=not turns))
+    return {
+        "kind": kind,
+        "rows": rows,
+        "order": order,
+        "accumulate": draw(st.integers(1, 3)),
+        "cap": draw(st.none() | st.integers(1, 12)),
+        "scale": draw(st.just(1.0) | st.floats(0, 1, exclude_min=True)),
+        "seed": draw(st.integers(0, 3)),
+        "epochs": draw(st.none() | st.integers(0, 4)),
+        "max_steps": draw(st.integers(0, 40)),
+    }
 
 
-EPOCHS = st.builds(Epoch, st.sampled_from([(0,), (1,), (2,), (0, 1), (2, 0, 1)]), st.integers(1, 6))
-CYCLES = st.lists(EPOCHS, min_size=1, max_size=5).map(tuple)
-
-
-@settings(max_examples=100, deadline=None)
-@given(cycle=CYCLES, accumulate=st.integers(1, 3), epochs=st.integers(0, 12))
+@given(case=cases(), asked=st.lists(st.integers(1, 60), max_size=8), epochs=st.integers(0, 6))
 def test_a_step_asked_alone_is_the_step_that_counting_finds(
-    cycle: tuple[Epoch, ...], accumulate: int, epochs: int
+    case: dict[str, Any], asked: list[int], epochs: int
 ) -> None:
-    schedule = Schedule(cycle, accumulate)
-    walked = list(itertools.islice(counted_out(cycle, accumulate), 60))
-    drawn: Counter[int] = Counter()
-    for step, (epoch, draws) in enumerate(walked[:-1], start=1):
-        assert schedule.epoch(step) == epoch
-        assert schedule.draws(step) == draws
-        assert schedule.is_epoch_end(step) == (walked[step][0] != epoch)
-        assert {task: schedule.batches_before(task, step) for task in range(3)} == {t: drawn[t] for t in range(3)}
+    """Each question goes to a schedule that was asked nothing else, as after a resume, and to one asked at random."""
+    walked, jumped, drawn = lay_out(**case), lay_out(**case), Counter[int]()
+    walk: list[tuple[int, list[Draw], dict[int, int]]] = []
+    for step in range(1, 62):
+        draws = walked.draws(step)
+        walk.append((walked.epoch(step), draws, dict(drawn)))
+        assert draws == [Draw(draw.task, drawn[draw.task], case["accumulate"]) for draw in draws]
         drawn.update({draw.task: draw.count for draw in draws})
-    within = [step for step, (epoch, _) in enumerate(walked, start=1) if epoch <= epochs]
-    if len(within) < len(walked):
-        assert schedule.last_step(epochs) == len(within)
-
-
-@pytest.mark.parametrize("order", [SSTFIRST, SSTLAST, SUM12, [PARA]])
-@pytest.mark.parametrize("cap", [None, 200, 3])
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_round_robin_trains_one_task_an_epoch_in_the_given_order(
-    order: list[int], cap: int | None, accumulate: int
-) -> None:
-    batches = [3, 7, 5]
-    schedule = round_robin(batches, order, cap, accumulate)
-    steps = [min(math.ceil(batches[task] / accumulate), cap or 1000) for task in order]
-    expected = [task for task, count in zip(order, steps, strict=True) for _ in range(count)]
-    assert schedule.last_step(len(order)) == len(expected)
-    drawn = [schedule.draws(step) for step in range(1, 2 * len(expected) + 1)]
-    assert [[draw.task for draw in draws] for draws in drawn] == [[task] for task in expected * 2]
-    assert {draw.count for draws in drawn for draw in draws} == {accumulate}
-
-
-def test_the_papers_orders_are_the_papers() -> None:
-    schedule = round_robin([1, 1, 1], SUM12, None, 1)
-    names = ["sst", "para", "sts"]
-    found = [names[schedule.draws(step)[0].task] for step in range(1, 10)]
-    assert ",".join(found) == "sst,para,sts,sts,sst,para,para,sts,sst"
-    assert [schedule.draws(step)[0].first for step in range(1, 10)] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("cap", "accumulate", "order", "steps"),
-    [
-        (None, 1, [0, 1, 2], TINY),
-        (200, 1, [0, 1, 2], TINY),  # a cap is an upper bound
-        (None, 1, [1, 2], MIDDLE),
-        (3, 1, [2, 1], 3),
-        (None, 2, [1, 2], 3),
-        (200, 1, [1], HUGE),
-    ],
-)
-def test_simultaneous_trains_every_task_in_every_step_for_as_long_as_the_smallest_lasts(
-    cap: int | None, accumulate: int, order: list[int], steps: int
-) -> None:
-    schedule = simultaneous([TINY, HUGE, MIDDLE], order, cap, accumulate)
-    assert schedule.last_step(2) == 2 * steps
-    for step in range(1, 2 * steps + 1):
-        assert schedule.draws(step) == [Draw(task, (step - 1) * accumulate, accumulate) for task in order]
-        assert schedule.epoch(step) == 1 + (step > steps)
-
-
-@pytest.mark.parametrize("cap", [None, 200])
-def test_round_robin_over_a_tiny_a_huge_and_a_middling_task(cap: int | None) -> None:
-    """Field report B13: 5, 1,000 and 37 rows in batches of 8, two epochs of each task."""
-    schedule = round_robin([TINY, HUGE, MIDDLE], [0, 1, 2], cap, 1)
-    sizes = [5, 1000, 37]
-    streams = [Stream(seed, rows, 8) for seed, rows in enumerate(sizes)]
-    assert [stream.batches for stream in streams] == [TINY, HUGE, MIDDLE]
-    seen: list[Counter[int]] = [Counter() for _ in sizes]
-    for step in range(1, schedule.last_step(6) + 1):
-        for draw in schedule.draws(step):
-            seen[draw.task].update(streams[draw.task].batch(draw.first).tolist())
-    assert seen == [Counter(dict.fromkeys(range(rows), 2)) for rows in sizes]
+    for step in asked:
+        epoch, draws, before = walk[step - 1]
+        assert lay_out(**case).draws(step) == jumped.draws(step) == draws
+        assert lay_out(**case).epoch(step) == jumped.epoch(step) == epoch
+        assert jumped.is_epoch_end(step) == (walk[step][0] == epoch + 1) == (walk[step][0] != epoch)
+        for task in range(len(case["rows"])):
+            fresh = lay_out(**case)
+            assert fresh.batches_before(task, step) == jumped.batches_before(task, step) == before.get(task, 0)
+    inside = [epoch for epoch, _, _ in walk if epoch <= epochs]
+    if len(inside) < len(walk):
+        assert jumped.last_step(epochs) == len(inside)
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)
+def test_far_ahead_is_no_different(kind: str) -> None:
+    schedule = lay_out(kind, cap=4, epochs=400)
+    last = schedule.last_step(400)
+    drawn: Counter[int] = Counter()
+    for step in range(1, last + 1):
+        drawn.update({draw.task: draw.count for draw in schedule.draws(step)})
+    asked = lay_out(kind, cap=4, epochs=400)
+    assert [asked.batches_before(task, last + 1) for task in range(3)] == [drawn[task] for task in range(3)]
+    assert lay_out(kind, cap=4, epochs=400).draws(last) == schedule.draws(last)
+
+
+@pytest.mark.parametrize("kind", REPEATING)
+def test_a_repeating_schedule_answers_at_once_however_far_ahead(kind: str) -> None:
+    schedule = lay_out(kind)
+    last = schedule.last_step(3 * 10**12)
+    counts = [schedule.batches_before(task, last + 1) for task in range(3)]
+    assert counts == [10**12 * schedule.batches_before(task, schedule.last_step(3) + 1) for task in range(3)]
+    assert schedule.draws(last + 1) == [Draw(draw.task, counts[draw.task], 1) for draw in schedule.draws(1)]
+
+
+# How often each row comes, over whole runs. Batches of the three tasks, as far as no chance decides.
+@pytest.mark.parametrize(
+    ("kind", "changes", "epochs", "batches"),
+    [
+        ("simultaneous", {}, 2, [2, 2, 2]),
+        ("simultaneous", {"cap": 200}, 2, [2, 2, 2]),  # a cap is an upper bound
+        ("simultaneous", {"order": [2, 1]}, 2, [0, 10, 10]),
+        ("simultaneous", {"order": [2, 1], "cap": 3}, 4, [0, 12, 12]),
+        ("simultaneous", {"order": [1, 2], "accumulate": 2}, 2, [0, 12, 12]),
+        ("simultaneous", {"order": [1], "cap": 200}, 2, [0, 250, 0]),
+        ("round-robin", {}, 6, [2, 250, 10]),
+        ("round-robin", {"cap": 200}, 6, [2, 250, 10]),
+        ("round-robin", {"cap": 3}, 6, [2, 6, 6]),
+        ("round-robin", {"accumulate": 2}, 6, [4, 252, 12]),
+        ("round-robin", {"order": [0, 1, 0]}, 6, [4, 250, 0]),
+        ("alternating", {}, 2, [2, 2, 2]),
+        ("alternating", {"cap": 200}, 2, [2, 2, 2]),
+        ("alternating", {"cap": 2}, 3, [2, 2, 2]),
+        ("alternating", {"order": [1, 2, 1]}, 2, [0, 20, 10]),
+        ("alternating", {"order": [1, 2, 2]}, 2, [0, 6, 12]),
+        ("alternating", {"order": [1, 2], "accumulate": 2}, 2, [0, 12, 12]),
+        ("proportional", {}, 2, None),
+        ("proportional", {"cap": 100}, 9, None),
+        ("proportional", {"order": [2, 0], "accumulate": 3}, 9, None),
+        ("annealed", {}, 2, None),
+        ("annealed", {"cap": 100}, 9, None),
+        ("annealed", {"order": [2, 0], "accumulate": 3}, 9, None),
+    ],
+)
 @pytest.mark.parametrize("batching", ["random", "length"])
-@pytest.mark.parametrize(("cap", "accumulate"), [(None, 1), (3, 1), (None, 2), (2, 3)])
-def test_no_row_comes_again_before_all_have_come(kind: str, batching: str, cap: int | None, accumulate: int) -> None:
-    """A capped epoch goes on where the last one stopped, and so does one whose updates run over a pass's end."""
-    sizes = [5, 80, 37]
-    lengths = [np.arange(rows) % 7 if batching == "length" else None for rows in sizes]
-    streams = [Stream(task, rows, 8, lengths[task]) for task, rows in enumerate(sizes)]
-    schedule = SCHEDULES[kind]([stream.batches for stream in streams], [0, 1, 2], cap, accumulate)
-    seen: list[Counter[int]] = [Counter(dict.fromkeys(range(rows), 0)) for rows in sizes]
-    for step in range(1, schedule.last_step(9) + 1):
+def test_every_row_comes_as_often_as_its_tasks_batches_say(
+    kind: str, changes: dict[str, Any], epochs: int, batches: list[int] | None, batching: str
+) -> None:
+    """Nothing comes again before all of its task has come, over the ends of epochs and passes alike."""
+    schedule = lay_out(kind, **changes)
+    lengths = [np.arange(rows) % 7 if batching == "length" else None for rows in ROWS]
+    streams = [Stream(task, rows, 8, lengths[task]) for task, rows in enumerate(ROWS)]
+    seen = [np.zeros(rows, dtype=int) for rows in ROWS]
+    last = schedule.last_step(epochs)
+    for step in range(1, last + 1):
         for draw in schedule.draws(step):
             for number in range(draw.first, draw.first + draw.count):
-                seen[draw.task].update(streams[draw.task].batch(number).tolist())
-        assert all(max(counts.values()) - min(counts.values()) <= 1 for counts in seen)
-    assert all(max(counts.values()) for counts in seen)
+                np.add.at(seen[draw.task], streams[draw.task].batch(number), 1)
+        assert all(counts.max() - counts.min() <= 1 for counts in seen)
+    planned = [schedule.batches_before(task, last + 1) for task in range(3)]
+    if batches is None:
+        assert sum(planned) == last * changes.get("accumulate", 1)
+    else:
+        assert planned == batches
+    for counts, stream, number in zip(seen, streams, planned, strict=True):
+        passes, rest = divmod(number, stream.batches)
+        again = sum(len(stream.batch(passes * stream.batches + place)) for place in range(rest))
+        assert Counter(counts.tolist()) == Counter([passes + 1] * again + [passes] * (stream.rows - again))
 
 
 def test_a_capped_epoch_goes_on_with_unseen_rows() -> None:
-    schedule, stream = simultaneous([HUGE], [0], 4, 1), Stream(3, 1000, 8)
+    schedule, stream = lay_out("simultaneous", order=[1], cap=4), Stream(3, 1000, 8)
 
     def rows_of(epoch: int) -> set[int]:
         steps = [step for step in range(1, 40) if schedule.epoch(step) == epoch]
@@ -141,94 +153,138 @@ def test_a_capped_epoch_goes_on_with_unseen_rows() -> None:
     assert not (rows_of(1) | rows_of(2)) & rows_of(3)
 
 
-def lengths_of(rows: int, kind: str) -> Rows | None:
-    if kind == "none":
-        return None
-    generator = np.random.default_rng(5)
-    return {
-        "equal": np.full(rows, 9),
-        "distinct": generator.permutation(rows),
-        "like text": np.ceil(np.exp(generator.normal(2.7, 0.5, rows))).astype(np.int64),
-    }[kind]
+# Round robin.
+@pytest.mark.parametrize("order", [SSTFIRST, SSTLAST, SUM12, [PARA], [PARA, PARA, SST]])
+@pytest.mark.parametrize("cap", [None, 200, 3])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_round_robin_trains_one_task_an_epoch_in_the_given_order(
+    order: list[int], cap: int | None, accumulate: int
+) -> None:
+    batches = [3, 7, 5]
+    schedule = lay_out("round-robin", batches, order, size=1, cap=cap, accumulate=accumulate)
+    steps = [min(math.ceil(batches[task] / accumulate), cap or 1000) for task in order]
+    expected = [task for task, count in zip(order, steps, strict=True) for _ in range(count)]
+    assert epoch_lengths(schedule, 2 * len(order)) == steps * 2
+    assert schedule.last_step(len(order)) == len(expected)
+    assert tasks(schedule, 1, 2 * len(expected)) == expected * 2
+    assert {draw.count for step in range(1, 40) for draw in schedule.draws(step)} == {accumulate}
 
 
-LENGTHS = pytest.mark.parametrize("kind", ["none", "equal", "distinct", "like text"])
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [
+        (SSTFIRST, "sst,para,sts,sst,para,sts,sst,para,sts"),
+        (SSTLAST, "sts,para,sst,sts,para,sst,sts,para,sst"),
+        (SUM12, "sst,para,sts,sts,sst,para,para,sts,sst"),
+    ],
+)
+def test_the_papers_orders_are_the_papers(order: list[int], names: str) -> None:
+    """Its data in batches of 8, an epoch capped at 200: 600 batches of each task in nine epochs."""
+    schedule = lay_out("round-robin", [8544, 141498, 6040], order, cap=200)
+    found = tasks(schedule, 1, 1800)
+    assert ",".join(["sst", "para", "sts"][found[step]] for step in range(0, 1800, 200)) == names
+    assert all(len(set(found[start : start + 200])) == 1 for start in range(0, 1800, 200))
+    assert schedule.last_step(9) == 1800
+    assert [schedule.batches_before(task, 1801) for task in range(3)] == [600] * 3
 
 
-@LENGTHS
-@pytest.mark.parametrize(("rows", "batch_size"), [(1, 1), (1, 8), (5, 8), (8, 8), (9, 8), (37, 8), (300, 4), (301, 4)])
-def test_a_pass_holds_every_row_once_in_batches_of_the_size_asked_for(rows: int, batch_size: int, kind: str) -> None:
-    stream = Stream(11, rows, batch_size, lengths_of(rows, kind))
-    assert stream.batches == math.ceil(rows / batch_size)
-    full, rest = divmod(rows, batch_size)
-    for number in range(3):
-        batches = [stream.batch(number * stream.batches + place) for place in range(stream.batches)]
-        assert sorted(np.concatenate(batches).tolist()) == list(range(rows))
-        assert sorted(map(len, batches), reverse=True) == [batch_size] * full + [rest] * (rest > 0)
+# Simultaneous.
+@pytest.mark.parametrize(
+    ("changes", "order", "steps"),
+    [
+        ({}, [0, 1, 2], 1),
+        ({"cap": 200}, [0, 1, 2], 1),
+        ({}, [1, 2], 5),
+        ({"cap": 3}, [2, 1], 3),
+        ({"accumulate": 2}, [1, 2], 3),
+        ({"cap": 200}, [1], 125),
+    ],
+)
+def test_simultaneous_trains_every_task_in_every_step_for_as_long_as_the_smallest_lasts(
+    changes: dict[str, int], order: list[int], steps: int
+) -> None:
+    schedule, count = lay_out("simultaneous", order=order, **changes), changes.get("accumulate", 1)
+    assert epoch_lengths(schedule, 2) == [steps] * 2
+    for step in range(1, 2 * steps + 1):
+        assert schedule.draws(step) == [Draw(task, (step - 1) * count, count) for task in order]
 
 
-@LENGTHS
-def test_a_batch_asked_alone_is_the_batch_of_the_sequence(kind: str) -> None:
-    lengths = lengths_of(37, kind)
-    stream = Stream(2, 37, 8, lengths)
-    in_turn = [stream.batch(number).tolist() for number in range(15)]
-    assert [Stream(2, 37, 8, lengths).batch(number).tolist() for number in range(15)] == in_turn
-    assert [stream.batch(number).tolist() for number in reversed(range(15))] == in_turn[::-1]
+def test_without_a_cap_an_epoch_has_the_papers_minimum_of_batches() -> None:
+    schedule = lay_out("simultaneous", [8544, 141498, 6040])
+    assert [schedule.last_step(epochs) for epochs in (1, 9)] == [755, 9 * 755]
 
 
-@LENGTHS
-def test_the_order_differs_from_pass_to_pass_and_from_seed_to_seed(kind: str) -> None:
-    def order(seed: int, number: int) -> tuple[int, ...]:
-        stream = Stream(seed, 37, 4, lengths_of(37, kind))
-        return tuple(np.concatenate([stream.batch(number * stream.batches + i) for i in range(stream.batches)]))
-
-    orders = {order(seed, number) for seed in range(4) for number in range(4)}
-    assert len(orders) == 16
-
-
-@pytest.mark.parametrize("rows", [200, 1000, 3000])
-def test_batches_by_length_save_most_of_the_padding(rows: int) -> None:
-    lengths = lengths_of(rows, "like text")
-    assert lengths is not None
-
-    def padding(stream: Stream) -> float:
-        batches = [stream.batch(number) for number in range(5 * stream.batches)]
-        return float(np.mean([len(batch) * lengths[batch].max() - lengths[batch].sum() for batch in batches]))
-
-    assert padding(Stream(1, rows, 16, lengths)) < 0.35 * padding(Stream(1, rows, 16))
-
-
-PASSES = 3000
-
-
-def far(shares: np.ndarray, expected: float) -> float:
-    """How many standard errors the farthest of some shares of `PASSES` lies from what is expected."""
-    return float(np.abs(shares - expected).max() / math.sqrt(expected * (1 - expected) / PASSES))
+# Alternating.
+@pytest.mark.parametrize(
+    ("changes", "order", "steps"),
+    [
+        ({}, [0, 1, 2], 3),  # one batch of the tiny task is a pass
+        ({}, [1, 2], 10),
+        ({}, [2, 1], 10),
+        ({}, [1, 2, 1], 15),
+        ({}, [2, 1, 2], 9),  # five batches of the middling task, two a round: three rounds
+        ({}, [0, 1, 0, 2], 4),
+        ({}, [1], 125),
+        ({"accumulate": 2}, [1, 2], 6),
+        ({"cap": 200}, [1, 2], 10),
+        ({"cap": 4}, [1, 2, 1], 4),  # amid the second round
+        ({"cap": 1}, [0, 1, 2], 1),
+        ({"scale": 0.5}, [1, 2, 1], 8),
+    ],
+)
+def test_alternating_trains_one_task_a_step_in_the_given_order_over_and_over(
+    changes: dict[str, Any], order: list[int], steps: int
+) -> None:
+    """Whole rounds until a task has had all its batches; a cut epoch leaves the rest of its round to the next."""
+    schedule = lay_out("alternating", order=order, **changes)
+    assert epoch_lengths(schedule, 3) == [steps] * 3
+    assert tasks(schedule, 1, 3 * steps) == list(itertools.islice(itertools.cycle(order), 3 * steps))
 
 
-@pytest.mark.parametrize("kind", ["none", "distinct"])
-def test_over_many_passes_every_row_comes_at_every_time_with_every_other_row(kind: str) -> None:
-    """The longest row too: neither its place, nor the size of its batch, nor its mates are fixed."""
-    rows, size = 23, 4
-    stream = Stream(1, rows, size, lengths_of(rows, kind))
-    place, short = np.zeros((rows, stream.batches)), np.zeros(rows)
-    together = np.zeros((rows, rows))
-    for number in range(PASSES * stream.batches):
-        batch = stream.batch(number)
-        place[batch, number % stream.batches] += 1
-        short[batch] += len(batch) < size
-        together[np.ix_(batch, batch)] += 1
-    middle = place[:, : stream.batches - 1] / PASSES
-    assert far(middle, size / rows if kind == "none" else 1 / stream.batches) < 5
-    assert far(short / PASSES, (rows % size) / rows) < 5
-    mates = (together / PASSES)[~np.eye(rows, dtype=bool)]
-    assert mates.min() > 0.01
-    assert mates.max() < (0.2 if kind == "none" else 0.5)
+# Scale.
+@pytest.mark.parametrize(
+    ("cap", "scale", "steps"),
+    [
+        (200, 0.05, 10),
+        (200, 0.0501, 11),
+        (100, 0.07, 7),  # in floats the product is more than 7
+        (100, 0.29, 29),
+        (110, 0.1, 11),
+        (200, 1.0, 200),
+        (200, 0.001, 1),
+        (200, 5e-324, 1),
+        (3, 1 / 3, 1),
+        (None, 0.1, 100),
+        (None, 0.0999, 100),
+        (1, 0.5, 1),
+    ],
+)
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_a_scale_multiplies_the_capped_epochs_updates_rounded_up(
+    kind: str, cap: int | None, scale: float, steps: int
+) -> None:
+    """One task of 1,000 batches, for which all kinds are one."""
+    schedule = lay_out(kind, [1000], size=1, cap=cap, scale=scale)
+    assert schedule.last_step(1) == steps
+    assert schedule.last_step(7) == 7 * steps
+    assert schedule.draws(steps + 1) == [Draw(0, steps, 1)]  # a scaled epoch goes on where it stopped, as a capped one
 
 
-@pytest.mark.parametrize(("rows", "size"), [(64, 16), (512, 16), (2000, 16)])
-def test_two_rows_of_like_length_do_not_always_share_a_batch(rows: int, size: int) -> None:
-    """The two longest rows are the likeliest pair; a sorted pass would never part them."""
-    stream = Stream(1, rows, size, np.arange(rows))
-    batches = [set(stream.batch(number).tolist()) for number in range(100 * stream.batches)]
-    assert sum({rows - 1, rows - 2} <= batch for batch in batches) < 50
+@pytest.mark.parametrize(
+    ("kind", "lengths"),
+    [
+        ("simultaneous", [1, 1, 1]),
+        ("round-robin", [1, 63, 3]),
+        ("alternating", [2, 2, 2]),
+        ("proportional", [66, 66, 66]),
+        ("annealed", [66, 66, 66]),
+    ],
+)
+def test_every_epoch_is_scaled_by_itself(kind: str, lengths: list[int]) -> None:
+    assert epoch_lengths(lay_out(kind, scale=0.5), 3) == lengths
+
+
+@given(wanted=st.integers(1, 10**6), hundredths=st.integers(1, 100))
+def test_a_scale_is_the_decimal_that_was_written(wanted: int, hundredths: int) -> None:
+    schedule = lay_out("simultaneous", [10**6], size=1, cap=wanted, scale=hundredths / 100)
+    assert schedule.last_step(1) == -(-wanted * hundredths // 100)

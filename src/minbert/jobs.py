@@ -11,7 +11,7 @@ from minbert.data import Reading, read_splits
 from minbert.errors import MinbertError, TrainingError
 from minbert.model import MultitaskModel
 from minbert.pretrained import load_encoder, load_tokenizer, locate
-from minbert.schedules import SCHEDULES, Schedule, Stream
+from minbert.schedules import SCHEDULES, Schedule, ScheduleSettings, Stream
 from minbert.schema import Recipe
 from minbert.tasks import SPLITS, Split, Task
 from minbert.text import Batch, Encoded
@@ -187,9 +187,18 @@ def _lay_out(
         )
         for name in names
     }
-    batches = [streams[name].batches for name in names]
-    order = [names.index(name) for name in recipe.order]
-    schedule = SCHEDULES[recipe.schedule.kind](batches, order, training.steps_per_epoch, training.accumulate)
+    settings = ScheduleSettings(
+        rows=[streams[name].rows for name in names],
+        batches=[streams[name].batches for name in names],
+        order=[names.index(name) for name in recipe.order],
+        accumulate=training.accumulate,
+        cap=training.steps_per_epoch,
+        scale=training.scale,
+        epochs=training.epochs,
+        max_steps=training.max_steps,
+        seed=seed_of(recipe.seed, "schedule"),
+    )
+    schedule = SCHEDULES[recipe.schedule.kind](settings)
     limits = [] if training.epochs is None else [schedule.last_step(training.epochs)]
     limits += [] if training.max_steps is None else [training.max_steps]
     return Job(recipe, folder, readings, encoded, streams, schedule, min(limits))

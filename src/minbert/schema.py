@@ -16,6 +16,11 @@ from minbert.tasks import SPLITS, TASK_NAME, Task
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows keeps these names
 SCORES = ("sum", "course")  # over all tasks
 USE_SLASHES = "in a path write / or use single quotes"
+NAMED_ONCE = {  # the schedules without turns, and why a task has one place in their order
+    "simultaneous": "a simultaneous update trains each once",
+    "proportional": "a proportional schedule draws each by its rows, so name it once",
+    "annealed": "an annealed schedule draws each by its rows, so name it once",
+}
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -31,10 +36,15 @@ class Table(BaseModel):
 class ScheduleTable(Table):
     """`[schedule]`: which tasks an update trains."""
 
-    kind: Literal["simultaneous", "round-robin"] = "simultaneous"
-    """simultaneous: a batch of every task in every update. round-robin: one task an epoch, in `order`."""
+    kind: Literal["simultaneous", "round-robin", "alternating", "proportional", "annealed"] = "simultaneous"
+    """simultaneous: a batch of every task in every update; an epoch is a pass over the smallest task. round-robin: one
+    task an epoch, in `order`; an epoch is a pass over it. alternating: one task an update, in `order` round after
+    round; an epoch ends with the round in which the first task completes a pass. proportional: one task an update,
+    drawn with p ~ N, its rows; an epoch has as many batches as a pass over every task. annealed: as proportional, but
+    p ~ N^a, with a falling from 1 in the first epoch to 0.2 in the last (Stickland & Murray 2019)."""
     order: list[str] | None = None
-    """The tasks in turn; round-robin may name a task several times. Default: as the tasks stand in the recipe."""
+    """The tasks that train; in turn for round-robin and alternating, which may name a task several times. Default: as
+    the tasks stand in the recipe."""
 
 
 class GradientsTable(Table):
@@ -91,7 +101,9 @@ class TrainingTable(Table):
     accumulate: Positive = 1
     """Batches of a task whose gradients are averaged into one update."""
     steps_per_epoch: Positive | None = None
-    """Updates an epoch at most; the next epoch goes on with rows not yet seen."""
+    """Updates an epoch at most, under every schedule; the next epoch goes on with rows not yet seen."""
+    scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor of every epoch's number of updates, rounded up, for a shorter trial; `max_steps` stays as it is."""
     batching: Literal["length", "random"] = "length"
     """length: texts of like length share a batch, which saves padding. random: any. Every row once a pass in both."""
     swap_pairs: bool = False
@@ -173,8 +185,8 @@ class Recipe(Table):
         faults = [f"schedule.order names '{n}', no task{near(n, names)}" for n in order if n not in names]
         if not order:
             faults.append("schedule.order names no task")
-        if self.schedule.kind == "simultaneous" and len(set(order)) < len(order):
-            faults.append("schedule.order names a task twice; a simultaneous update trains each once")
+        if self.schedule.kind in NAMED_ONCE and len(set(order)) < len(order):
+            faults.append(f"schedule.order names a task twice; {NAMED_ONCE[self.schedule.kind]}")
         if isinstance(self.training.batch_size, dict):
             sizes = self.training.batch_size
             faults += [f"training.batch_size names '{n}', no task{near(n, names)}" for n in sizes if n not in names]

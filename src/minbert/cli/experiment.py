@@ -198,7 +198,7 @@ class ExperimentDisplay:
             self.complete += 1
             self.bar.update(self.whole, completed=self.complete)
             messages.print(
-                f"{self.complete}/{self.runs}  {news.cell.name}  {_sum_of(news.cell)}  {duration(news.seconds)}"
+                f"{self.complete}/{self.runs}  {news.cell.name}  {_scores_of(news.cell)}  {duration(news.seconds)}"
             )
         elif news.kind == "stopped":
             messages.print(f"stopped  {news.cell.name}, its state is saved")
