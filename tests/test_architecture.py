@@ -19,6 +19,7 @@ CORE = """
 errors
 files
 bert heads losses metrics comparison gradients optimizer schedules distributed
+decoding
 tables
 tasks
 data

@@ -1,9 +1,5 @@
 """Files become cells exactly as written: no row is lost, no word becomes "missing", and every fault is named."""
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,14 +17,10 @@ from minbert.tables import (
     as_text,
     canonical_label,
     format_of,
-    read_lines,
     read_table,
-    shown,
     write_table,
 )
 
-LINE = "1,naïve café – “ok”,pos"
-CELLS = ["1", "naïve café – “ok”", "pos"]
 LOOKS_LIKE_NOTHING = ["NA", "null", "None", "nan", "N/A", "NaN", "NULL", "#N/A", "-", "inf"]
 
 
@@ -225,97 +217,6 @@ def test_the_suffix_promises_the_format() -> None:
     ]
 
 
-# Encodings
-
-
-@pytest.mark.parametrize("name", ["f.csv", "f.jsonl", "f.txt"])
-@pytest.mark.parametrize(
-    ("encoding", "mark", "note"),
-    [
-        ("utf-8", b"", []),
-        ("utf-8", b"\xef\xbb\xbf", []),
-        ("utf-16-le", b"\xff\xfe", ["read as UTF-16, by its byte order mark"]),
-        ("utf-16-be", b"\xfe\xff", ["read as UTF-16, by its byte order mark"]),
-        ("utf-32-le", b"\xff\xfe\x00\x00", ["read as UTF-32, by its byte order mark"]),
-    ],
-)
-def test_unicode_is_read_with_or_without_a_byte_order_mark(
-    tmp_path: Path, name: str, encoding: str, mark: bytes, note: list[str]
-) -> None:
-    """Field report B25: the first column is not called '\\ufeffid', and UTF-16 is not text full of NULs."""
-    text = f"id,text,label\n{LINE}\n"
-    if name == "f.jsonl":
-        text = json.dumps(dict(zip(["id", "text", "label"], CELLS, strict=True)), ensure_ascii=False) + "\n"
-    path = written(tmp_path, name, mark + text.encode(encoding))
-    if name == "f.txt":
-        assert read_lines(path) == ["id,text,label", LINE]
-        return
-    table = read_table(path)
-    assert (table.header, table.rows, table.notes) == (["id", "text", "label"], [CELLS], note)
-
-
-@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-8", "utf-16"])
-def test_a_named_encoding_is_used(tmp_path: Path, encoding: str) -> None:
-    path = written(tmp_path, "f.csv", f"id,text,label\n{LINE}\n".encode(encoding))
-    table = read_table(path, encoding=encoding)
-    assert (table.header, table.rows) == (["id", "text", "label"], [CELLS])
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("name", ["f.csv", "f.tsv", "f.jsonl"])
-def test_bytes_that_are_not_utf8_are_named_by_line(tmp_path: Path, end: str, name: str) -> None:
-    path = written(tmp_path, name, end.join(["id,text,label", "0,é,neg", LINE]).encode("cp1252"))
-    assert refusal(path) == (
-        "line 2: byte 0xe9 is not UTF-8; save the file as UTF-8, or say how it was saved, such as encoding = 'cp1252', "
-        "in the task"
-    )
-
-
-@pytest.mark.parametrize(("encoding", "order"), [("utf-16-le", "le"), ("utf-16-be", "be")])
-def test_utf16_without_a_mark_is_named(tmp_path: Path, encoding: str, order: str) -> None:
-    path = written(tmp_path, "f.csv", f"id,text,label\n{LINE}\n".encode(encoding))
-    assert refusal(path) == (
-        "looks like UTF-16 without a byte order mark; save it as UTF-8, or set encoding = 'utf-16-le' (or 'utf-16-be') "
-        "in the task"
-    )
-
-
-@pytest.mark.parametrize(
-    ("encoding", "content", "message"),
-    [
-        ("cp1252", b"id,text\n1,\x81\n", "{}, line 2: byte 0x81 is not CP1252; save the file as UTF-8, or say "),
-        ("utf-16-le", "id\n1\n".encode("utf-16-le") + b"x", "{}, line 3: byte 0x78 is not UTF-16-LE; save the file"),
-        ("utf-8-sig", b"\xef\xbb\xbfid\n\xe9\n", "{}, line 2: byte 0xe9 is not UTF-8-SIG; save the file as UTF-8"),
-        ("utf-9", b"id\n1\n", "{}: encoding = 'utf-9' is unknown; 'utf-8' and 'cp1252' are usual"),
-        ("base64", b"id\n1\n", "{}: encoding = 'base64' is unknown; 'utf-8' and 'cp1252' are usual"),
-    ],
-)
-def test_a_wrong_encoding_is_named(tmp_path: Path, encoding: str, content: bytes, message: str) -> None:
-    path = written(tmp_path, "f.csv", content)
-    with pytest.raises(DataError) as refused:
-        read_table(path, encoding=encoding)
-    assert str(refused.value).startswith(message.format(path))
-
-
-def test_a_text_file_keeps_its_empty_lines(tmp_path: Path) -> None:
-    assert read_lines(written(tmp_path, "f.txt", "a\r\n\nb\u2028c\n\n")) == ["a", "", "b\u2028c", ""]
-
-
-def test_the_systems_encoding_plays_no_part(tmp_path: Path) -> None:
-    """Field report B25: under the C locale, and with Python's own warning about it as an error."""
-    code = (
-        "import sys; from pathlib import Path; from minbert.tables import read_table, write_table\n"
-        "table = read_table(Path(sys.argv[1]))\n"
-        "for name in ('g.csv', 'g.jsonl'): write_table(Path(sys.argv[1]).with_name(name), table.header, table.rows)"
-    )
-    path = written(tmp_path, "f.csv", f"id,text,label\n{LINE}\n")
-    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
-    strict = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning"]
-    subprocess.run([sys.executable, *strict, "-c", code, path], env=os.environ | plain, check=True, timeout=60)
-    assert (tmp_path / "g.csv").read_bytes() == path.read_bytes()
-    assert read_table(tmp_path / "g.jsonl").rows == [CELLS]
-
-
 # Faults of whole files
 
 
@@ -364,6 +265,20 @@ def test_what_is_not_parquet_is_refused(tmp_path: Path, keep: int) -> None:
     message = refusal(written(tmp_path, "f.parquet", content[:keep] or b"id,text\n1,a\n"))
     assert message.startswith("is not a Parquet file (")
     assert message.endswith("); write it anew")
+
+
+def test_a_file_is_read_from_the_disk_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is checked is what is read, also where the file is replaced meanwhile."""
+
+    def read_and_remove(path: Path) -> bytes:
+        with path.open("rb") as handle:
+            path.unlink()
+            return handle.read()
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_remove)
+    for name in ("f.csv", "f.jsonl", "f.parquet"):
+        write_table(tmp_path / name, ["text"], [["a"], ["b"]])
+        assert read_table(tmp_path / name).rows == [["a"], ["b"]]
 
 
 @pytest.mark.parametrize("schema", [{}, {"text": pl.String}])
@@ -483,12 +398,6 @@ def test_a_label_has_one_spelling(cells: list[Cell], spelling: str) -> None:
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()))
 def test_a_spelling_is_final(cell: Cell) -> None:
     assert canonical_label(canonical_label(cell)) == canonical_label(cell)
-
-
-def test_texts_in_messages_are_one_short_line() -> None:
-    assert shown(" a\n b\u2028c ") == "a b c"
-    assert shown("x" * 60) == "x" * 60
-    assert shown("x" * 61) == "x" * 59 + "…"
 
 
 # Writing and reading back

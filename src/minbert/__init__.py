@@ -11,9 +11,10 @@ The map, in the order in which a sentence meets the files:
     predictions  outputs -> answers                  recipes     a run as data; `schema` has its keys
 
 `tasks` says what a task is, `model` joins encoder and heads, `pretrained` brings weights in and out, `metrics`
-holds the scores, `jobs` makes all that training needs from a recipe, `task_gradients` is the first half of an update;
-`errors` and `files` are below everything.
-`prepare` looks at files before training and `cli` is the command line.
+holds the scores, `jobs` makes all that training needs from a recipe, `task_gradients` is the first half of an update,
+`comparison` says what a difference between runs is worth; `decoding` gives `tables` a file's text, and `errors` and
+`files` are below everything.
+`prepare` looks at files before training, `experiments` trains many recipes and seeds, `cli` is the command line.
 """
 
 from importlib import import_module

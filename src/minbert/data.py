@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from minbert.errors import DataError, several
-from minbert.tables import Cell, Table, as_text, canonical_label, read_table, shown
+from minbert.errors import DataError, several, shown
+from minbert.tables import Cell, Table, as_text, canonical_label, read_table
 from minbert.tasks import Split, Task
 
 Labels = NDArray[np.float64]

@@ -38,10 +38,16 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def several(faults: list[str], shown: int = 3) -> str:
+def shown(text: str, width: int = 60) -> str:
+    """A text as a message can hold it: on one line, printable, and not too long."""
+    line = " ".join(printable(text).split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def several(faults: list[str], spelled: int = 3) -> str:
     """Joins faults into one sentence; the first few are spelled out and the rest counted."""
-    more = f"; and {len(faults) - shown} more" if len(faults) > shown else ""
-    return "; ".join(faults[:shown]) + more
+    more = f"; and {len(faults) - spelled} more" if len(faults) > spelled else ""
+    return "; ".join(faults[:spelled]) + more
 
 
 def near(word: str, words: list[str]) -> str:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from minbert.data import Examples, as_number, is_blank
-from minbert.errors import DataError
+from minbert.decoding import read_lines
+from minbert.errors import DataError, shown
 from minbert.files import write_text
-from minbert.tables import Cell, as_text, canonical_label, read_lines, read_table, shown, write_table
+from minbert.tables import Cell, as_text, canonical_label, read_table, write_table
 from minbert.tasks import COURSE, Task
 
 Array = NDArray[np.float64]

@@ -3,7 +3,6 @@
 Reads the course's tab-separated files, CSV, TSV, JSON lines and Parquet; writes the last four.
 """
 
-import codecs
 import csv
 import io
 import json
@@ -16,14 +15,14 @@ from typing import Any, Literal
 
 import polars as pl
 
-from minbert.errors import DataError, near, printable
+from minbert.decoding import LINE_END, Decoded, decode, read_bytes
+from minbert.errors import DataError, near, shown
 from minbert.files import replacing
 
 Cell = str | int | float | bool | None
 FileFormat = Literal["csv", "tsv", "jsonl", "parquet"]
 Quoting = Literal["auto", "csv", "none"]
 
-LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would cut at U+2028 and U+0085 as well, which texts may hold
 SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -72,23 +71,16 @@ def read_table(
     quoting: Quoting = "auto",
 ) -> Table:
     """Reads a whole file. Raises DataError where it is missing, empty, or not what its name says."""
-    content = _content(path)
+    content = read_bytes(path)
     kind = file_format or format_of(path)
     if kind == "parquet":
-        return _read_parquet(path)
-    text, notes = _decode(path, content, encoding)
-    text = text.lstrip("\r\n")
+        return _read_parquet(path, content)
+    decoded = decode(path, content, encoding)
     if kind == "jsonl":
-        return _read_jsonl(path, text, notes)
-    first = LINE_END.split(text, maxsplit=1)[0]
+        return _read_jsonl(decoded)
+    first = LINE_END.split(decoded.text.lstrip("\r\n"), maxsplit=1)[0]
     by_tabs = kind == "tsv" or (file_format is None and "\t" in first and "," not in first)
-    return _read_delimited(path, text, "\t" if by_tabs else ",", quoting, notes)
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a plain text file, empty ones too."""
-    text, _ = _decode(path, _content(path), None)
-    return _lines(text)
+    return _read_delimited(decoded, "\t" if by_tabs else ",", quoting)
 
 
 def as_text(cell: Cell) -> str:
@@ -109,12 +101,6 @@ def canonical_label(cell: Cell) -> str:
     return "-" + whole[2] if whole[1] == "-" and whole[2] != "0" else whole[2]
 
 
-def shown(text: str, width: int = 60) -> str:
-    """A text as a message can hold it: on one line, printable, and not too long."""
-    line = " ".join(printable(text).split())
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
 def format_of(path: Path) -> FileFormat:
     """The format a file's name promises. Raises DataError for a name that promises none we know."""
     if path.suffix.lower() not in SUFFIXES:
@@ -122,59 +108,14 @@ def format_of(path: Path) -> FileFormat:
     return SUFFIXES[path.suffix.lower()]
 
 
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; correct the path or make the file") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder; name a file in it") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); correct the path or its permissions") from None
-    if not content.strip():
-        raise DataError(f"{path} is empty; write what it should hold")
-    return content
-
-
-def _decode(path: Path, content: bytes, encoding: str | None) -> tuple[str, list[str]]:
-    """Bytes -> text without a byte order mark, and how that was done where it was not plain UTF-8."""
-    notes = []
-    if encoding is None and content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        encoding = "utf-32" if content[:4] == codecs.BOM_UTF32_LE else "utf-16"
-        notes.append(f"read as {encoding.upper()}, by its byte order mark")
-    elif encoding is None and content[:4000].count(0) > len(content[:4000]) // 4:
-        raise DataError(
-            f"{path} looks like UTF-16 without a byte order mark; save it as UTF-8, or set encoding = "
-            "'utf-16-le' (or 'utf-16-be') in the task"
-        )
-    try:
-        text = content.decode(encoding or "utf-8").removeprefix("\ufeff")
-    except LookupError:
-        raise DataError(f"{path}: encoding = '{encoding}' is unknown; 'utf-8' and 'cp1252' are usual") from None
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode(encoding or "utf-8", errors="replace")
-        raise DataError(
-            f"{path}, line {len(LINE_END.split(before))}: byte 0x{error.object[error.start]:02x} is not "
-            f"{(encoding or 'utf-8').upper()}; save the file as UTF-8, or say how it was saved, such as "
-            "encoding = 'cp1252', in the task"
-        ) from None
-    if not text.strip():
-        raise DataError(f"{path} is empty; write what it should hold")
-    return text, notes
-
-
-def _lines(text: str) -> list[str]:
-    lines = LINE_END.split(text)
-    return lines[:-1] if lines[-1] == "" else lines
-
-
-def _read_delimited(path: Path, text: str, separator: str, quoting: Quoting, notes: list[str]) -> Table:
+def _read_delimited(decoded: Decoded, separator: str, quoting: Quoting) -> Table:
+    path, notes, warnings = decoded.path, list(decoded.notes), list(decoded.warnings)
     by_csv = quoting == "csv" or (quoting == "auto" and separator == ",")
-    lines = list(_csv_rows(path, text, separator) if by_csv else _line_rows(text, separator))
+    lines = list(_csv_rows(decoded, separator) if by_csv else _line_rows(decoded.lines, separator))
     if quoting == "auto" and not by_csv:
-        notes = [*notes, *_unquote(lines)]
+        notes += _unquote(lines)
     remedy = "quote a cell that holds a separator" if by_csv else "set quoting = 'csv' in the task if quotes wrap cells"
-    table = Table(path, [cell.strip() for cell in lines[0]], [], notes=notes)
+    table = Table(path, [cell.strip() for cell in lines[0]], [], {}, notes, warnings)
     for row, cells in enumerate(lines[1:], start=1):
         _add_row(table, row, cells, remedy)
     if not table.rows:
@@ -196,10 +137,10 @@ def _add_row(table: Table, row: int, cells: list[str], remedy: str) -> None:
     table.short[row] = f"{len(cells)} cells where the header has {len(table.header)}; add or join cells, or {remedy}"
 
 
-def _csv_rows(path: Path, text: str, separator: str) -> Iterator[list[str]]:
+def _csv_rows(decoded: Decoded, separator: str) -> Iterator[list[str]]:
     """Rows by the rules of CSV, quotes and all; strictly, because a stray quote would swallow rows."""
     csv.field_size_limit(2**31 - 1)  # the default refuses a cell of 131,072 characters
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(io.StringIO(decoded.text, newline=""), delimiter=separator, strict=True)
     row, width = -1, 0
     try:
         for cells in reader:
@@ -210,16 +151,16 @@ def _csv_rows(path: Path, text: str, separator: str) -> Iterator[list[str]]:
     except csv.Error as error:
         place = f"row {row + 1}" if width else "the header"
         raise DataError(
-            f"{path}, {place}: its quotes do not pair ({error}); double a quote inside a quoted cell, or "
+            f"{decoded.path}, {place}: its quotes do not pair ({error}); double a quote inside a quoted cell, or "
             "set quoting = 'none' in the task if quotes are plain characters in this file"
         ) from None
 
 
-def _line_rows(text: str, separator: str) -> Iterator[list[str]]:
+def _line_rows(lines: list[str], separator: str) -> Iterator[list[str]]:
     """Every line is a row. In a file of one column an empty line is an empty cell; elsewhere it is nothing."""
-    lines = _lines(text)
-    single = separator not in lines[0]
-    yield from (line.split(separator) for line in lines if line or single)
+    header = next(filter(None, lines))
+    single = separator not in header
+    yield from (line.split(separator) for line in lines[lines.index(header) :] if line or single)
 
 
 def _unquote(rows: list[list[str]]) -> list[str]:
@@ -241,10 +182,10 @@ def _unquote(rows: list[list[str]]) -> list[str]:
     return notes + ([f"kept the quotes of {len(kept):,} cell(s) as text, the first in row {kept[0]}"] if kept else [])
 
 
-def _read_jsonl(path: Path, text: str, notes: list[str]) -> Table:
+def _read_jsonl(decoded: Decoded) -> Table:
     objects: list[dict[str, Cell]] = []
     short: dict[int, str] = {}
-    for row, line in enumerate((line for line in _lines(text) if line.strip()), start=1):
+    for row, line in enumerate((line for line in decoded.lines if line.strip()), start=1):
         try:
             objects.append(_json_object(line))
         except ValueError as error:
@@ -252,8 +193,9 @@ def _read_jsonl(path: Path, text: str, notes: list[str]) -> Table:
             short[row] = str(error)
     header = list(dict.fromkeys(key for value in objects for key in value))
     if not header:
-        raise DataError(f"{path}, row 1: {short.get(1, 'the object is empty; write a text into it')}")
-    return Table(path, header, [[value.get(key) for key in header] for value in objects], short, notes)
+        raise DataError(f"{decoded.path}, row 1: {short.get(1, 'the object is empty; write a text into it')}")
+    rows = [[value.get(key) for key in header] for value in objects]
+    return Table(decoded.path, header, rows, short, decoded.notes, decoded.warnings)
 
 
 def _json_object(line: str) -> dict[str, Cell]:
@@ -275,9 +217,9 @@ def _no_number(name: str) -> Cell:
     raise ValueError(f"{name} is no number; write null or a number")
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path, content: bytes) -> Table:
     try:
-        frame = pl.read_parquet(path, glob=False)
+        frame = pl.read_parquet(content)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path} is not a Parquet file ({str(error).splitlines()[0]}); write it anew") from None
     if frame.is_empty():

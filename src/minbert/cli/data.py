@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minbert.errors import DataError
+from minbert.errors import DataError, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -241,13 +241,9 @@ def _listed(heading: str, found: Found) -> tuple[str, list[list[str]]]:
 
 
 def _id(row: Row) -> str:
-    from minbert.tables import shown
-
     return shown(row.id, 30)
 
 
 def _label(row: Row) -> str:
     """A label in little room: a score's later decimals and a name's end are left out."""
-    from minbert.tables import shown
-
     return shown(re.sub(r"(\.\d\d)\d+$", r"\1", row.label or ""), 15)

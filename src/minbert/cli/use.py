@@ -308,7 +308,8 @@ def _with_answers(
 def _texts_of(file: Path, column: str | None) -> list[str]:
     """The texts of a file's column, or the lines of a .txt file."""
     from minbert.data import examine
-    from minbert.tables import read_lines, read_table
+    from minbert.decoding import read_lines
+    from minbert.tables import read_table
     from minbert.tasks import Task
 
     if file.suffix.lower() == ".txt":
