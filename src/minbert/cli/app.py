@@ -10,9 +10,10 @@ import sys
 import typer
 
 from minbert.cli.data import data_app
+from minbert.cli.evaluate import evaluate
 from minbert.cli.experiment import experiment_app
 from minbert.cli.train import demo, train
-from minbert.cli.use import embed, evaluate, predict
+from minbert.cli.use import embed, predict
 from minbert.errors import MinbertError, RunInterruptedError
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""`minbert evaluate`, `predict` and `embed`: a trained model at work."""
+"""`minbert predict` and `embed`: a trained model at work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from minbert.errors import DataError, ModelError, RunError, near
 
 if TYPE_CHECKING:
     from minbert.data import Reading
-    from minbert.evaluation import Evaluation
     from minbert.model import MultitaskModel
     from minbert.predictions import Predictions
     from minbert.tables import Cell, Table
@@ -24,37 +23,6 @@ if TYPE_CHECKING:
 ModelArgument = Annotated[Path, typer.Argument(help="A run's folder or a model's, such as runs/demo/best.")]
 TaskOption = Annotated[str | None, typer.Option("--task", help="The task; not needed where there is only one.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-def evaluate(
-    model: Annotated[
-        Path, typer.Argument(help="A run's folder, a model's, or a file of predictions (then --task is needed).")
-    ],
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder with the files; without it, those the run was trained with.")
-    ] = None,
-    split: Annotated[Literal["train", "dev", "test"], typer.Option(help="Which labelled files to score.")] = "dev",
-    task: TaskOption = None,
-    input_file: Annotated[
-        Path | None, typer.Option("--input", help="Score this labelled file of --task instead of a split.")
-    ] = None,
-    skip_bad_rows: SkipOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Score a model, or a file of predictions, on labelled examples."""
-    from minbert.cli.show import messages, results, score_table
-
-    if model.is_file():
-        evaluation = _score_file(model, task, input_file, data, split, skip_bad_rows)
-    else:
-        evaluation = _score_model(model, task, input_file, data, split, skip_bad_rows)
-    if as_json:
-        print(json.dumps(_as_json(evaluation), indent=2, ensure_ascii=False))
-    else:
-        results.print(score_table(f"Scores on {input_file or split}", evaluation))
-    for name, score in evaluation.scores.items():
-        if score.is_constant:
-            messages.print(f"warning: task '{name}' gives every example the same class")
 
 
 def predict(
@@ -84,7 +52,7 @@ def predict(
         if file_format is None:
             format_of(output)
     loaded = MultitaskModel.from_pretrained(model)
-    name = _chosen(loaded, task)
+    name = chosen(loaded, task)
     if input_file is None:
         _answer_lines(loaded, name, as_json)
     else:
@@ -123,92 +91,8 @@ def embed(
         messages.print(f"warning: {blank:,} texts are blank; their vectors are of no text")
 
 
-def _score_model(
-    model: Path, task: str | None, file: Path | None, data: Path | None, split: str, skip_bad_rows: bool
-) -> Evaluation:
-    from minbert.evaluation import evaluate as evaluate_encoded
-    from minbert.model import MultitaskModel
-
-    loaded = MultitaskModel.from_pretrained(model)
-    if file is not None:
-        files = {_chosen(loaded, task): file}
-    else:
-        names = list(loaded.tasks) if task is None else [_chosen(loaded, task)]
-        files = {name: _file_of(name, data, split, model) for name in names}
-    readings = {name: _labelled(path, loaded.tasks[name], skip_bad_rows) for name, path in files.items()}
-    return evaluate_encoded(loaded, {name: loaded.encode(name, r.examples) for name, r in readings.items()})
-
-
-def _score_file(
-    file: Path, task: str | None, labelled: Path | None, data: Path | None, split: str, skip_bad_rows: bool
-) -> Evaluation:
-    """Scores a prediction file, matched to the labels by id."""
-    from minbert.evaluation import Evaluation, score
-    from minbert.predictions import from_answers, read_course
-    from minbert.tasks import BUILT_IN, Task
-
-    if task not in BUILT_IN:
-        raise DataError(f"to score {file}, name its task: --task {', --task '.join(BUILT_IN)}")
-    spec = Task.model_validate(BUILT_IN[task]).completed(None)
-    examples = _labelled(labelled or _file_of(task, data, split, None), spec, skip_bad_rows).examples
-    answered = from_answers(file, examples, read_course(file, spec))
-    return Evaluation({task: score(spec, answered)}, {task: answered})
-
-
-def _labelled(path: Path, task: Task, skip_bad_rows: bool) -> Reading:
-    from minbert.cli.show import show_reading
-    from minbert.data import read_examples
-
-    reading = read_examples(path, task, skip_bad_rows=skip_bad_rows)
-    show_reading(str(path), reading)
-    return reading
-
-
-def _file_of(task: str, data: Path | None, split: str, model: Path | None) -> Path:
-    """Where a task's split lies: under --data by the name it has there, else where the run's recipe has it."""
-    from minbert.recipes import STARTER
-    from minbert.runs import Run
-    from minbert.tasks import BUILT_IN
-
-    recipes = [folder for folder in (model, model.parent) if (folder / "recipe.toml").is_file()] if model else []
-    own = getattr(Run(recipes[0]).recipe().tasks.get(task), split, None) if recipes else None
-    if data is not None and (own or task in BUILT_IN):
-        return data / (str(BUILT_IN[task][split]) if task in BUILT_IN else Path(own or "").name)
-    if own:
-        return Path(own)
-    if data is None and model is None:
-        return STARTER / str(BUILT_IN[task][split])
-    raise DataError(f"where task '{task}' has its {split} file is not known here; name it: --task {task} --input FILE")
-
-
-def _as_json(evaluation: Evaluation) -> dict[str, object]:
-    tasks = {
-        name: {
-            "metric": score.metric,
-            "score": score.value,
-            "interval": score.interval,
-            "always_one_answer": score.baseline,
-            "rows": score.examples,
-            "metrics": score.metrics,
-        }
-        | _confusion(evaluation, name)
-        for name, score in evaluation.scores.items()
-    }
-    return {"tasks": tasks, "sum": evaluation.sum, "course": evaluation.course}
-
-
-def _confusion(evaluation: Evaluation, task: str) -> dict[str, object]:
-    """Counts by true class (row) and predicted class (column), where the task has classes."""
-    from minbert.metrics import confusion
-
-    predictions, score = evaluation.predictions[task], evaluation.scores[task]
-    if not score.classes or predictions.labels is None:
-        return {}
-    counts = confusion(predictions.values, predictions.labels, len(score.classes))
-    return {"classes": score.classes, "confusion": counts.tolist()}
-
-
-def _chosen(model: MultitaskModel, task: str | None) -> str:
+def chosen(model: MultitaskModel, task: str | None) -> str:
+    """The task that is meant, by name. Raises ModelError where the model has none of that name, or several."""
     names = list(model.tasks)
     if task is None and len(names) == 1:
         return names[0]
