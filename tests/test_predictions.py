@@ -228,7 +228,12 @@ def test_a_fault_in_the_courses_file_is_named_by_row(tmp_path: Path, task: Task,
         (SST, "id,prediction\na,7\n", "row 1: prediction '7' is not one of 0, 1, 2, 3, 4; correct it"),
         (SST, "id,prediction\na,3\n,3\n", "row 2: the id is blank; write one"),
         (SST, "id,prediction\na,3\na,3\n", "row 2: id a has an answer already; keep one of them"),
-        (SST, "id,predicted\na,3\n", "there is no column 'prediction' (did you mean 'predicted'?); its columns are"),
+        (
+            SST,
+            "id,predicted\na,3\n",
+            "there is no column 'prediction' (did you mean 'predicted'?); its columns are 'id', 'predicted': correct "
+            "the header, or let predict write the file",
+        ),
         (STS, "id,prediction\na,x\n", "row 1: prediction 'x' is not a number; correct it"),
         (SST, "", "is empty; write what it should hold"),
     ],

@@ -16,6 +16,7 @@ from minbert.tables import Cell, Table, as_text, canonical_label, read_table
 from minbert.tasks import Split, Task
 
 Labels = NDArray[np.float64]
+SKIPPING = "correct the file, or pass --skip-bad-rows to leave such rows out"
 BLANK = {"Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cs"}
 
 
@@ -62,14 +63,14 @@ class Reading:
         """Rows of the file: those that came out and those that are reported."""
         return len(self.examples) + len(self.bad_rows)
 
-    def without_bad_rows(self, skip: bool) -> Self:
+    def without_bad_rows(self, skip: bool, remedy: str = SKIPPING) -> Self:
         """The reading itself. Raises DataError, naming the first bad row, unless bad rows are to be skipped."""
         if self.bad_rows and not skip:
             more = len(self.bad_rows) - 1
             raise DataError(
                 f"{self.bad_rows[0]}"
                 + (f"\nand {more} more bad row{'s' if more > 1 else ''} in this file" if more else "")
-                + "\ncorrect the file, or pass --skip-bad-rows to leave such rows out"
+                + f"\n{remedy}"
             )
         return self
 

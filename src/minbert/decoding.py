@@ -7,6 +7,21 @@ from pathlib import Path
 
 from minbert.errors import DataError, shown
 
+
+@dataclass(frozen=True)
+class Remedies:
+    """What the user at hand can say about a file, in a message's words: in a recipe's task, or by options."""
+
+    column: str = "name the column in the recipe's task"
+    key: str = "set {} = '{}' in the task"
+
+    def set(self, key: str, value: str) -> str:
+        return self.key.format(key, value)
+
+
+IN_RECIPE = Remedies()
+BY_OPTIONS = Remedies("name the column with --column", "pass --{} {}")
+
 LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would cut at U+2028 and U+0085 as well, which texts may hold
 
 
@@ -18,6 +33,7 @@ class Decoded:
     text: str
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    remedies: Remedies = IN_RECIPE
 
     @property
     def lines(self) -> list[str]:
@@ -40,41 +56,36 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a plain text file, empty ones too."""
-    return decode(path, read_bytes(path)).lines
-
-
-def decode(path: Path, content: bytes, encoding: str | None = None) -> Decoded:
+def decode(path: Path, content: bytes, encoding: str | None = None, remedies: Remedies = IN_RECIPE) -> Decoded:
     """The text of a file's bytes. Raises DataError, naming the line, where they are not of the encoding."""
     notes = []
     if encoding is None and content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         encoding = "utf-32" if content[:4] == codecs.BOM_UTF32_LE else "utf-16"
         notes.append(f"read as {encoding.upper()}, by its byte order mark")
     elif encoding is None and content[:4000].count(0) > len(content[:4000]) // 4:
-        raise DataError(
-            f"{path} looks like UTF-16 without a byte order mark; save it as UTF-8, or set encoding = "
-            "'utf-16-le' (or 'utf-16-be') in the task"
-        )
+        order = "le" if content[1:4000:2].count(0) > content[:4000:2].count(0) else "be"
+        remedy = remedies.set("encoding", f"utf-16-{order}")
+        raise DataError(f"{path} looks like UTF-16 without a byte order mark; save it as UTF-8, or {remedy}")
     try:
         text = content.decode(encoding or "utf-8").removeprefix("\ufeff")
     except LookupError:
-        raise DataError(f"{path}: encoding = '{encoding}' is unknown; 'utf-8' and 'cp1252' are usual") from None
+        raise DataError(f"{path}: encoding '{encoding}' is unknown; 'utf-8' and 'cp1252' are usual") from None
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode(encoding or "utf-8", errors="replace")
-        remedy = "save the file as UTF-8, or say how it was saved, such as encoding = 'cp1252', in the task"
+        remedy = f"save the file as UTF-8, or {remedies.set('encoding', 'cp1252')} if it was saved so"
         if _as_utf8(content) is not None:
-            remedy = "the file is UTF-8: set encoding = 'utf-8' in the task"
+            remedy = f"the file is UTF-8: {remedies.set('encoding', 'utf-8')}"
         raise DataError(
             f"{path}, line {len(LINE_END.split(before))}: byte 0x{error.object[error.start]:02x} is not "
             f"{(encoding or 'utf-8').upper()}; {remedy}"
         ) from None
     if not text.strip():
         raise DataError(f"{path} is empty; write what it should hold")
-    return Decoded(path, text, notes, [] if encoding is None else _other_letters(text, content, encoding))
+    warnings = [] if encoding is None else _other_letters(text, content, encoding, remedies)
+    return Decoded(path, text, notes, warnings, remedies)
 
 
-def _other_letters(text: str, content: bytes, encoding: str) -> list[str]:
+def _other_letters(text: str, content: bytes, encoding: str, remedies: Remedies) -> list[str]:
     """A warning where a file is UTF-8 beyond ASCII as well: a single-byte encoding takes nearly any byte."""
     utf8 = _as_utf8(content)
     sample = re.search(r"\w{0,20}[^\x00-\x7f]\w{0,20}", utf8 or "")
@@ -82,8 +93,8 @@ def _other_letters(text: str, content: bytes, encoding: str) -> list[str]:
         return []
     taken = sample[0].encode().decode(encoding, errors="replace")
     return [
-        f"it also reads as UTF-8, with other letters: '{shown(sample[0])}' where encoding = '{encoding}' gives "
-        f"'{shown(taken)}'; set encoding = 'utf-8' in the task if that is right"
+        f"it also reads as UTF-8, with other letters: '{shown(sample[0])}' where encoding '{encoding}' gives "
+        f"'{shown(taken)}'; {remedies.set('encoding', 'utf-8')} if that is right"
     ]
 
 

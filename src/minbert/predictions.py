@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from minbert.data import Examples, as_number, is_blank
-from minbert.decoding import read_lines
+from minbert.decoding import Remedies, decode, read_bytes
 from minbert.errors import DataError, shown
 from minbert.files import write_text
 from minbert.tables import Cell, as_text, canonical_label, read_table, write_table
@@ -108,13 +108,13 @@ def write_course(path: Path, name: str, task: Task, predictions: Predictions) ->
 def read_course(path: Path, task: Task) -> dict[str, float]:
     """A prediction file of the course as id -> class number or score; other layouts with id and prediction too."""
     try:
-        first, *lines = read_lines(path)
+        first, *lines = decode(path, read_bytes(path)).lines
     except DataError:  # Parquet, or a file that read_table refuses by its own name
         first, lines = "", []
     if re.match(r"id\s*\t\s*Predicted", first):
         rows = [_course_row(path, row, line) for row, line in enumerate(filter(None, lines), start=1)]
         return _by_id(path, task, rows)
-    table = read_table(path)
+    table = read_table(path, remedies=Remedies(column="let predict write the file"))
     for row, reason in table.short.items():
         raise DataError(f"{path}, row {row}: {reason}")
     example = table.column("id")

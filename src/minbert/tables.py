@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from minbert.decoding import LINE_END, Decoded, decode, read_bytes
+from minbert.decoding import IN_RECIPE, LINE_END, Decoded, Remedies, decode, read_bytes
 from minbert.errors import DataError, near, shown
 from minbert.files import replacing
 
@@ -46,6 +46,7 @@ class Table:
     short: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    remedies: Remedies = IN_RECIPE
 
     def column(self, name: str) -> int:
         """The place of a named column. Raises DataError, which lists the columns there are."""
@@ -60,7 +61,7 @@ class Table:
         listed = ", ".join(f"'{title}'" for title in titles[:20]) or "none with a name"
         raise DataError(
             f"{self.path}: there is no column '{name}'{near(name, titles)}; its columns are {listed}: "
-            "correct the header, or name the column in the recipe's task"
+            f"correct the header, or {self.remedies.column}"
         )
 
 
@@ -69,13 +70,14 @@ def read_table(
     file_format: FileFormat | None = None,
     encoding: str | None = None,
     quoting: Quoting = "auto",
+    remedies: Remedies = IN_RECIPE,
 ) -> Table:
     """Reads a whole file. Raises DataError where it is missing, empty, or not what its name says."""
     content = read_bytes(path)
     kind = file_format or format_of(path)
     if kind == "parquet":
-        return _read_parquet(path, content)
-    decoded = decode(path, content, encoding)
+        return _read_parquet(path, content, remedies)
+    decoded = decode(path, content, encoding, remedies)
     if kind == "jsonl":
         return _read_jsonl(decoded)
     first = LINE_END.split(decoded.text.lstrip("\r\n"), maxsplit=1)[0]
@@ -114,8 +116,9 @@ def _read_delimited(decoded: Decoded, separator: str, quoting: Quoting) -> Table
     lines = list(_csv_rows(decoded, separator) if by_csv else _line_rows(decoded.lines, separator))
     if quoting == "auto" and not by_csv:
         notes += _unquote(lines)
-    remedy = "quote a cell that holds a separator" if by_csv else "set quoting = 'csv' in the task if quotes wrap cells"
-    table = Table(path, [cell.strip() for cell in lines[0]], [], {}, notes, warnings)
+    remedy = f"{decoded.remedies.set('quoting', 'csv')} if quotes wrap cells"
+    remedy = "quote a cell that holds a separator" if by_csv else remedy
+    table = Table(path, [cell.strip() for cell in lines[0]], [], {}, notes, warnings, decoded.remedies)
     for row, cells in enumerate(lines[1:], start=1):
         _add_row(table, row, cells, remedy)
     if not table.rows:
@@ -152,7 +155,7 @@ def _csv_rows(decoded: Decoded, separator: str) -> Iterator[list[str]]:
         place = f"row {row + 1}" if width else "the header"
         raise DataError(
             f"{decoded.path}, {place}: its quotes do not pair ({error}); double a quote inside a quoted cell, or "
-            "set quoting = 'none' in the task if quotes are plain characters in this file"
+            f"{decoded.remedies.set('quoting', 'none')} if quotes are plain characters in this file"
         ) from None
 
 
@@ -195,7 +198,7 @@ def _read_jsonl(decoded: Decoded) -> Table:
     if not header:
         raise DataError(f"{decoded.path}, row 1: {short.get(1, 'the object is empty; write a text into it')}")
     rows = [[value.get(key) for key in header] for value in objects]
-    return Table(decoded.path, header, rows, short, decoded.notes, decoded.warnings)
+    return Table(decoded.path, header, rows, short, decoded.notes, decoded.warnings, decoded.remedies)
 
 
 def _json_object(line: str) -> dict[str, Cell]:
@@ -217,14 +220,14 @@ def _no_number(name: str) -> Cell:
     raise ValueError(f"{name} is no number; write null or a number")
 
 
-def _read_parquet(path: Path, content: bytes) -> Table:
+def _read_parquet(path: Path, content: bytes, remedies: Remedies) -> Table:
     try:
         frame = pl.read_parquet(content)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path} is not a Parquet file ({str(error).splitlines()[0]}); write it anew") from None
     if frame.is_empty():
         raise DataError(f"{path} has no rows; add rows")
-    return Table(path, frame.columns, [list(row) for row in frame.iter_rows()])
+    return Table(path, frame.columns, [list(row) for row in frame.iter_rows()], remedies=remedies)
 
 
 def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:

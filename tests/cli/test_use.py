@@ -1,4 +1,4 @@
-"""`evaluate`, `predict`, `embed`, and every user's mistake as one message and exit code 2."""
+"""`predict`, `embed`, and every user's mistake as one message and exit code 2."""
 
 import io
 import json
@@ -13,49 +13,7 @@ import pytest
 from filelock import FileLock
 
 import minbert
-from minbert.cli.app import main
-from minbert.recipes import STARTER
-
-
-class Outcome:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-Command = Callable[..., Outcome]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    """Runs a command line as a user would, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object, stdin: str = "") -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["minbert", *map(str, words)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), printed.out, printed.err)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the starter data's three tasks on a tiny encoder."""
-    import torch
-
-    from conftest import tiny_config, tiny_tokenizer
-    from minbert.bert import Bert
-    from minbert.pretrained import save_encoder
-
-    folder = tmp_path_factory.mktemp("trained")
-    torch.manual_seed(0)
-    save_encoder(Bert(tiny_config()), tiny_tokenizer(folder), folder / "encoder")
-    values = {"name": "tiny", "encoder": str(folder / "encoder"), "tasks": {"sst": {}, "para": {}, "sts": {}}}
-    return minbert.train(values | {"training": {"max_steps": 2}}, runs=folder / "runs").folder
+from cli.conftest import Command
 
 
 def test_a_line_in_is_an_answer_out(command: Command, trained: Path) -> None:
@@ -99,35 +57,6 @@ def test_a_file_of_answers_keeps_the_columns_of_the_input(command: Command, trai
     model = minbert.MultitaskModel.from_pretrained(trained)
     expected = [prediction.answer for prediction in model.predict("sst", frame["sentence"].to_list())]
     assert [str(answer) for answer in answers["prediction"]] == expected
-
-
-def test_the_course_file_is_read_back_and_scored(command: Command, trained: Path) -> None:
-    for task, prefix in (("sst", "ids-sst"), ("para", "quora"), ("sts", "sts")):
-        source = STARTER / f"{prefix}-dev.csv"
-        done = command(
-            "predict", trained, "--task", task, "--input", source, "--format", "course", "--output", f"{task}.csv"
-        )
-        assert done.code == 0, done.err
-        assert Path(f"{task}.csv").read_bytes() == (trained / "predictions" / f"{task}-dev-output.csv").read_bytes()
-        from_file = json.loads(command("evaluate", f"{task}.csv", "--task", task, "--json").out)["tasks"][task]
-        from_model = json.loads(command("evaluate", trained, "--task", task, "--json").out)["tasks"][task]
-        assert from_file == from_model
-
-
-def test_evaluate_prints_scores_with_interval_and_baseline(command: Command, trained: Path) -> None:
-    done = command("evaluate", trained)
-    assert done.code == 0, done.err
-    for word in ("sst", "para", "sts", "sum", "course", "always one answer", "95 % interval"):
-        assert word in done.out
-    scores = json.loads(command("evaluate", trained, "--json").out)
-    record = [
-        r for r in map(json.loads, (trained / "metrics.jsonl").read_text().splitlines()) if r["kind"] == "evaluation"
-    ]
-    best = [r for r in record if r["is_best"]][-1]
-    assert scores["sum"] == pytest.approx(best["sum"])
-    assert scores["tasks"]["sts"]["always_one_answer"] is None  # a constant has no correlation
-    low, high = scores["tasks"]["sst"]["interval"]
-    assert low < scores["tasks"]["sst"]["score"] < high
 
 
 def test_embed_writes_what_the_model_embeds(command: Command, trained: Path) -> None:
@@ -326,12 +255,114 @@ def test_a_model_reads_files_as_its_task_said(command: Command, tiny_encoder: Pa
     assert pl.read_csv("out.csv").height == 4
 
 
-def test_evaluate_finds_own_tasks_below_data(command: Command, tiny_encoder: Path) -> None:
-    for folder in ("here", "there"):
-        Path(folder).mkdir()
-        Path(folder, "a.csv").write_text("text,label\ngood,0\nbad,1\n" + "dull,1\n" * (folder == "there"))
-    task = {"kind": "classification", "train": "here/a.csv", "dev": "here/a.csv"}
+# A file that is not like those trained on
+
+
+MISREAD: dict[str, tuple[str, bytes, str]] = {
+    "another column": (
+        "f.csv",
+        b"review,stars\nfine,1\n",
+        "there is no column 'sentence'; its columns are 'review', 'stars': correct the header, or name the column with "
+        "--column",
+    ),
+    "another encoding": (
+        "f.csv",
+        "sentence\ncafé\n".encode("cp1252"),
+        "line 2: byte 0xe9 is not UTF-8; save the file as UTF-8, or pass --encoding cp1252 if it was saved so",
+    ),
+    "UTF-16": (
+        "f.csv",
+        "sentence\nfine\n".encode("utf-16-be"),
+        "looks like UTF-16 without a byte order mark; save it as UTF-8, or pass --encoding utf-16-be",
+    ),
+    "plain quotes between commas": (
+        "f.csv",
+        b'sentence\n"good\n',
+        "double a quote inside a quoted cell, or pass --quoting none if quotes are plain characters in this file",
+    ),
+    "quoted tabs": (
+        "f.tsv",
+        b'sentence\tn\n"a\tb"\t1\n',
+        "3 cells where the header has 2; add or join cells, or pass --quoting csv if quotes wrap cells",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), MISREAD.values(), ids=MISREAD)
+def test_what_the_options_can_say_is_what_the_message_offers(
+    command: Command, trained: Path, name: str, content: bytes, message: str
+) -> None:
+    """Who calls predict or embed has no recipe to set a key in."""
+    write(name, content)
+    for words in (
+        ["predict", trained, "--task", "sst", "--input", name],
+        ["embed", trained, "--input", name, "--output", "v.npy", "--column", "sentence"],
+    ):
+        done = command(*words)
+        assert done.code == 2
+        assert message in done.err
+        assert "recipe" not in done.err
+        assert "in the task" not in done.err
+        assert words[0] == "predict" or "--skip-bad-rows" not in done.err
+
+
+READ: dict[str, tuple[str, bytes, list[str]]] = {
+    "another column": ("f.csv", b'n,review\n1,"good, good"\n2,bad\n', ["--column", "review"]),
+    "another encoding": ("f.csv", 'sentence\n"good, good"\nbad\n'.encode("utf-16-be"), ["--encoding", "utf-16-be"]),
+    "plain quotes between commas": ("f.csv", b"sentence,n\ngood  good,1\nbad,2\n", ["--quoting", "none"]),
+    "quotes between tabs": ("f.tsv", b'n\tsentence\n1\t"good\tgood"\n2\tbad\n', ["--quoting", "csv"]),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "options"), READ.values(), ids=READ)
+def test_options_say_how_a_file_is_to_be_read(
+    command: Command, trained: Path, name: str, content: bytes, options: list[str]
+) -> None:
+    write(name, content)
+    done = command("predict", trained, "--task", "sst", "--input", name, "--json", *options)
+    assert done.code == 0, done.err
+    answers = [json.loads(line) for line in done.out.splitlines()]
+    model = minbert.MultitaskModel.from_pretrained(trained)
+    expected = model.predict("sst", [answer["input"] for answer in answers])
+    assert [answer["input"].split()[0].strip(",") for answer in answers] == ["good", "bad"]
+    assert [answer["answer"] for answer in answers] == [prediction.answer for prediction in expected]
+    column = [] if "--column" in options else ["--column", "sentence"]
+    embedded = command("embed", trained, "--input", name, "--output", "v.npy", *options, *column)
+    assert embedded.code == 0, embedded.err
+    np.testing.assert_array_equal(np.load("v.npy"), model.embed([answer["input"] for answer in answers]))
+
+
+def test_the_columns_of_a_pair_are_named_in_their_order(command: Command, trained: Path) -> None:
+    write("f.csv", "left,right\na cat,a dog\n")
+    predict = ["predict", trained, "--task", "para", "--input", "f.csv", "--json"]
+    for columns, pair in ((["left", "right"], ["a cat", "a dog"]), (["right", "left"], ["a dog", "a cat"])):
+        done = command(*predict, *(word for column in columns for word in ("--column", column)))
+        assert json.loads(done.out)["input"] == pair
+    refused = command(*predict, "--column", "left")
+    assert refused.code == 2
+    assert "task 'para' takes 2 texts a row; give --column twice, for the first and for the second text" in refused.err
+    refused = command("predict", trained, "--task", "sst", "--input", "f.csv", "--column", "left", "--column", "right")
+    assert "task 'sst' takes 1 text a row; give --column once" in refused.err
+
+
+@pytest.mark.parametrize("option", [["--column", "x"], ["--encoding", "cp1252"], ["--quoting", "csv"]])
+def test_options_on_a_file_need_one(command: Command, trained: Path, option: list[str]) -> None:
+    done = command("predict", trained, "--task", "sst", *option, stdin="fine\n")
+    assert (done.code, done.out) == (2, "")
+    assert "--column, --encoding and --quoting go with --input FILE; lines of standard input" in done.err
+
+
+def test_a_model_trained_on_another_encoding_doubts_a_file_of_utf8(command: Command, tiny_encoder: Path) -> None:
+    write("a.csv", "text,label\ncafé,0\ndull,1\n".encode("cp1252"))
+    write("new.csv", "text\ncafé\n")
+    task = {"kind": "classification", "train": "a.csv", "encoding": "cp1252"}
     run = minbert.train({"name": "r", "encoder": str(tiny_encoder), "tasks": {"t": task}, "training": {"max_steps": 1}})
-    scored = [json.loads(command("evaluate", run.folder, "--json", *more).out) for more in ([], ["--data", "there"])]
-    assert [one["tasks"]["t"]["rows"] for one in scored] == [2, 3]
-    assert np.sum(scored[1]["tasks"]["t"]["confusion"]) == 3
+    done = command("predict", run.folder, "--input", "new.csv")
+    assert done.code == 0
+    assert " ".join(done.err.split()) == (
+        "warning: new.csv: it also reads as UTF-8, with other letters: 'café' where encoding 'cp1252' gives 'cafÃ©'; "
+        "pass --encoding utf-8 if that is right"
+    )
+    said = command("predict", run.folder, "--input", "new.csv", "--encoding", "utf-8")
+    assert (said.code, said.err) == (0, "")
+    assert "café" in said.out

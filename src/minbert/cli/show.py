@@ -110,12 +110,16 @@ def score_table(title: str, evaluation: Evaluation, before: Evaluation | None = 
 
 def show_reading(file: str, reading: Reading) -> None:
     """What in a file deserves a look, and every row that was left out."""
-    for warning in reading.warnings:
-        messages.print(f"warning: {file}: {warning}")
+    show_warnings(file, reading.warnings)
     if reading.bad_rows:
         messages.print(f"{file}: skipped {len(reading.bad_rows)} of {reading.rows:,} rows:")
         for bad in reading.bad_rows:
             messages.print(f"  {bad}", soft_wrap=True)
+
+
+def show_warnings(file: str, warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        messages.print(f"warning: {file}: {warning}", soft_wrap=True)
 
 
 def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> None:

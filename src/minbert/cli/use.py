@@ -17,11 +17,18 @@ if TYPE_CHECKING:
     from minbert.data import Reading
     from minbert.model import MultitaskModel
     from minbert.predictions import Predictions
-    from minbert.tables import Cell, Table
+    from minbert.tables import Cell, Quoting, Table
     from minbert.tasks import Task
 
 ModelArgument = Annotated[Path, typer.Argument(help="A run's folder or a model's, such as runs/demo/best.")]
 TaskOption = Annotated[str | None, typer.Option("--task", help="The task; not needed where there is only one.")]
+EncodingOption = Annotated[
+    str | None, typer.Option("--encoding", help="Encoding of the input where it is not UTF-8, such as cp1252.")
+]
+QuotingOption = Annotated[
+    Literal["csv", "none"] | None,
+    typer.Option("--quoting", help="csv: quotes wrap cells of a .tsv; none: quotes are plain characters of a .csv."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -31,6 +38,12 @@ def predict(
     input_file: Annotated[
         Path | None, typer.Option("--input", help="CSV, TSV, JSON lines or Parquet; without it, standard input.")
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the text, twice for a pair's; without it, those of the files trained on."),
+    ] = None,
+    encoding: EncodingOption = None,
+    quoting: QuotingOption = None,
     output: Annotated[Path | None, typer.Option(help="File to write; its name's ending says the format.")] = None,
     file_format: Annotated[
         Literal["course"] | None, typer.Option("--format", help="course: the course's prediction file, to the byte.")
@@ -43,8 +56,11 @@ def predict(
     from minbert.model import MultitaskModel
     from minbert.tables import format_of
 
-    if input_file is None and (output or file_format):
-        raise DataError("--output and --format go with --input FILE; lines of standard input are answered as lines")
+    if input_file is None and (output or file_format or column or encoding or quoting):
+        raise DataError(
+            "--output, --format, --column, --encoding and --quoting go with --input FILE; lines of standard input are "
+            "answered as lines"
+        )
     if file_format and output is None:
         raise DataError("--format course writes a file; name it with --output")
     if output is not None:
@@ -56,7 +72,8 @@ def predict(
     if input_file is None:
         _answer_lines(loaded, name, as_json)
     else:
-        _answer_file(loaded, name, input_file, output, file_format is not None, skip_bad_rows, as_json)
+        task_here = _as_told(name, loaded.tasks[name], column or [], encoding, quoting)
+        _answer_file(loaded, name, task_here, input_file, output, file_format is not None, skip_bad_rows, as_json)
 
 
 def embed(
@@ -64,6 +81,8 @@ def embed(
     input_file: Annotated[Path, typer.Option("--input", help="CSV, TSV, JSON lines, Parquet, or .txt by lines.")],
     output: Annotated[Path, typer.Option(help="The .npy file to write: float32, a row a text.")],
     column: Annotated[str | None, typer.Option(help="Column of the texts; not needed where there is only one.")] = None,
+    encoding: EncodingOption = None,
+    quoting: QuotingOption = None,
     pooling: Annotated[Literal["mean", "cls", "cls-raw"], typer.Option(help="How tokens become one vector.")] = "mean",
     normalize: Annotated[bool, typer.Option("--normalize", help="Give every vector length 1.")] = False,
     force: ForceOption = False,
@@ -79,7 +98,7 @@ def embed(
     if output.suffix != ".npy":
         raise DataError(f"{output}: vectors are written as .npy; name the file so")
     _may_write(output, force)
-    texts = _texts_of(input_file, column)
+    texts = _texts_of(input_file, column, encoding, quoting)
     loaded = MultitaskModel.from_encoder(model, pooling)
     vectors = loaded.embed(texts, pooling, normalize)
     with replacing(output) as temporary, temporary.open("wb") as handle:
@@ -129,17 +148,34 @@ def _standard_input() -> list[str]:
     return lines
 
 
+def _as_told(name: str, task: Task, columns: list[str], encoding: str | None, quoting: Quoting | None) -> Task:
+    """A model's task with what the options say of the file at hand; the rest is as the files trained on were."""
+    texts = len(task.text_columns)
+    if columns and len(columns) != texts:
+        times = "once" if texts == 1 else "twice, for the first and for the second text"
+        raise DataError(f"task '{name}' takes {texts} text{'s' * (texts > 1)} a row; give --column {times}")
+    told = {"text": columns or task.text, "encoding": encoding or task.encoding, "quoting": quoting or task.quoting}
+    return task.model_copy(update=told)
+
+
 def _answer_file(
-    model: MultitaskModel, name: str, file: Path, output: Path | None, course: bool, skip_bad_rows: bool, as_json: bool
+    model: MultitaskModel,
+    name: str,
+    task: Task,
+    file: Path,
+    output: Path | None,
+    course: bool,
+    skip_bad_rows: bool,
+    as_json: bool,
 ) -> None:
     """Answers the rows of a file: into another file, else line by line on standard output."""
     from minbert.cli.show import messages, show_reading
     from minbert.data import examine
+    from minbert.decoding import BY_OPTIONS
     from minbert.predictions import write_course
     from minbert.tables import read_table, write_table
 
-    task = model.tasks[name]
-    table = read_table(file, task.format, task.encoding, task.quoting)
+    table = read_table(file, task.format, task.encoding, task.quoting, BY_OPTIONS)
     if not course:
         task = task.model_copy(update={"id": None})  # ids are the course's business; here every row keeps its columns
     reading = examine(table, task, labelled=False).without_bad_rows(skip_bad_rows)
@@ -189,21 +225,26 @@ def _with_answers(
     return [*table.header, *added], [[*own, *answer, note] for own, answer, note in answers]
 
 
-def _texts_of(file: Path, column: str | None) -> list[str]:
+def _texts_of(file: Path, column: str | None, encoding: str | None, quoting: Quoting | None) -> list[str]:
     """The texts of a file's column, or the lines of a .txt file."""
+    from minbert.cli.show import show_reading, show_warnings
     from minbert.data import examine
-    from minbert.decoding import read_lines
+    from minbert.decoding import BY_OPTIONS, decode, read_bytes
     from minbert.tables import read_table
     from minbert.tasks import Task
 
     if file.suffix.lower() == ".txt":
-        return read_lines(file)
-    table = read_table(file)
+        decoded = decode(file, read_bytes(file), encoding, BY_OPTIONS)
+        show_warnings(str(file), decoded.warnings)
+        return decoded.lines
+    table = read_table(file, None, encoding, quoting or "auto", BY_OPTIONS)
     if column is None and len(table.header) > 1:
         listed = ", ".join(name for name in table.header if name)
         raise DataError(f"{file} has several columns; choose one of {listed} with --column")
     texts = Task(kind="classification", text=column or table.header[0])
-    return examine(table, texts, labelled=False).without_bad_rows(skip=False).examples.texts[0]
+    reading = examine(table, texts, labelled=False).without_bad_rows(False, remedy="correct the file")
+    show_reading(str(file), reading)
+    return reading.examples.texts[0]
 
 
 def _may_write(output: Path, force: bool) -> None:

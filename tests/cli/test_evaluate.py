@@ -1,0 +1,51 @@
+"""`evaluate`: scores of a model and of a file of predictions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minbert
+from cli.conftest import Command
+from minbert.recipes import STARTER
+
+
+def test_the_course_file_is_read_back_and_scored(command: Command, trained: Path) -> None:
+    for task, prefix in (("sst", "ids-sst"), ("para", "quora"), ("sts", "sts")):
+        source = STARTER / f"{prefix}-dev.csv"
+        done = command(
+            "predict", trained, "--task", task, "--input", source, "--format", "course", "--output", f"{task}.csv"
+        )
+        assert done.code == 0, done.err
+        assert Path(f"{task}.csv").read_bytes() == (trained / "predictions" / f"{task}-dev-output.csv").read_bytes()
+        from_file = json.loads(command("evaluate", f"{task}.csv", "--task", task, "--json").out)["tasks"][task]
+        from_model = json.loads(command("evaluate", trained, "--task", task, "--json").out)["tasks"][task]
+        assert from_file == from_model
+
+
+def test_evaluate_prints_scores_with_interval_and_baseline(command: Command, trained: Path) -> None:
+    done = command("evaluate", trained)
+    assert done.code == 0, done.err
+    for word in ("sst", "para", "sts", "sum", "course", "always one answer", "95 % interval"):
+        assert word in done.out
+    scores = json.loads(command("evaluate", trained, "--json").out)
+    record = [
+        r for r in map(json.loads, (trained / "metrics.jsonl").read_text().splitlines()) if r["kind"] == "evaluation"
+    ]
+    best = [r for r in record if r["is_best"]][-1]
+    assert scores["sum"] == pytest.approx(best["sum"])
+    assert scores["tasks"]["sts"]["always_one_answer"] is None  # a constant has no correlation
+    low, high = scores["tasks"]["sst"]["interval"]
+    assert low < scores["tasks"]["sst"]["score"] < high
+
+
+def test_evaluate_finds_own_tasks_below_data(command: Command, tiny_encoder: Path) -> None:
+    for folder in ("here", "there"):
+        Path(folder).mkdir()
+        Path(folder, "a.csv").write_text("text,label\ngood,0\nbad,1\n" + "dull,1\n" * (folder == "there"))
+    task = {"kind": "classification", "train": "here/a.csv", "dev": "here/a.csv"}
+    run = minbert.train({"name": "r", "encoder": str(tiny_encoder), "tasks": {"t": task}, "training": {"max_steps": 1}})
+    scored = [json.loads(command("evaluate", run.folder, "--json", *more).out) for more in ([], ["--data", "there"])]
+    assert [one["tasks"]["t"]["rows"] for one in scored] == [2, 3]
+    assert np.sum(scored[1]["tasks"]["t"]["confusion"]) == 3
