@@ -490,8 +490,33 @@ def test_a_damaged_json_line_is_a_bad_row(tmp_path: Path) -> None:
     reading = read_examples(tmp_path / "f.jsonl", classes(), skip_bad_rows=True)
     assert [str(bad).removeprefix(f"{tmp_path / 'f.jsonl'}, ") for bad in reading.bad_rows] == [
         "row 2: not JSON (NaN is no number; write null or a number); correct the line",
-        "row 3, column 'label': the label is null; write one",
+        "row 3, column 'label': the line does not have it; write it there",
     ]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize(
+    ("line", "labelled_fault", "unlabelled_fault"),
+    [
+        ('{"id": 2, "label": 1}', "column 'text': the line does not have it; write it there", True),
+        ('{"text": "b", "label": 1}', "column 'id': the line does not have it; write it there", True),
+        ('{"id": 2, "text": "b"}', "column 'label': the line does not have it; write it there", False),
+        ('{"id": 2, "text": null, "label": 1}', "column 'text': the text is blank; write one", False),
+        ('{"id": null, "text": "b", "label": 1}', "column 'id': the id is null; write one", True),
+    ],
+)
+def test_a_json_line_without_a_key_is_no_line_with_null(
+    tmp_path: Path, line: str, labelled_fault: str, unlabelled_fault: bool, labelled: bool
+) -> None:
+    """A text that is null is a blank one; a text that is not there is a row that cannot be used."""
+    (tmp_path / "f.jsonl").write_text(f'{{"id": 1, "text": "a", "label": 0}}\n{line}\n')
+    reading = read_examples(tmp_path / "f.jsonl", classes(id="id"), labelled, skip_bad_rows=True)
+    faults = [str(bad).partition(", row 2")[2] for bad in reading.bad_rows]
+    if labelled or unlabelled_fault:
+        assert [fault.partition(", ")[2] for fault in faults] == [labelled_fault]
+    else:
+        assert faults == []
+        assert len(reading.examples) == 2
 
 
 CELLS = st.one_of(

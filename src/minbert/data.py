@@ -167,8 +167,9 @@ def _is_whole(text: str) -> bool:
 
 def _fault(table: Table, row: int, task: Task, places: _Places) -> tuple[str, str] | None:
     """The column and the reason that make a row unusable, or None."""
-    if row in table.short:
-        return "", table.short[row]
+    needed = [place for place in (*places.texts, places.label, places.id) if place is not None]
+    if fault := table.fault(row, [table.header[place] for place in needed]):
+        return fault
     cells = table.rows[row - 1]
     for name, place in zip(task.text_columns, places.texts, strict=True):
         if not isinstance(cells[place], str | int | float | bool | None):

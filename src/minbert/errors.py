@@ -44,6 +44,11 @@ def shown(text: str, width: int = 60) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
+def counted(number: int, noun: str) -> str:
+    """'1 row', '2 rows', '1,000 rows'."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def several(faults: list[str], spelled: int = 3) -> str:
     """Joins faults into one sentence; the first few are spelled out and the rest counted."""
     more = f"; and {len(faults) - spelled} more" if len(faults) > spelled else ""

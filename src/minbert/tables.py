@@ -37,13 +37,16 @@ class Table:
     """A file's cells. Row numbers in messages count from 1 and leave the header out.
 
     `short` holds rows that could not be cut into the header's columns, by row number, with the reason; their
-    cells are all None. `notes` says how the file was read where there was a choice; `warnings` what to look at.
+    cells are all None. `lacking` holds the columns that a JSON line leaves out, by row number; the cell is None there
+    as it is where the line has null. `notes` says how the file was read where there was a choice; `warnings` what to
+    look at.
     """
 
     path: Path
     header: list[str]
     rows: list[list[Cell]]
     short: dict[int, str] = field(default_factory=dict)
+    lacking: dict[int, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     remedies: Remedies = IN_RECIPE
@@ -63,6 +66,13 @@ class Table:
             f"{self.path}: there is no column '{name}'{near(name, titles)}; its columns are {listed}: "
             f"correct the header, or {self.remedies.column}"
         )
+
+    def fault(self, row: int, columns: Sequence[str]) -> tuple[str, str] | None:
+        """Why a row has no cell for each of these columns: the column, where it is one, and the reason; else None."""
+        if row in self.short:
+            return "", self.short[row]
+        lacking = [name for name in self.lacking.get(row, ()) if name in columns]
+        return (lacking[0], "the line does not have it; write it there") if lacking else None
 
 
 def read_table(
@@ -118,7 +128,8 @@ def _read_delimited(decoded: Decoded, separator: str, quoting: Quoting) -> Table
         notes += _unquote(lines)
     remedy = f"{decoded.remedies.set('quoting', 'csv')} if quotes wrap cells"
     remedy = "quote a cell that holds a separator" if by_csv else remedy
-    table = Table(path, [cell.strip() for cell in lines[0]], [], {}, notes, warnings, decoded.remedies)
+    header = [cell.strip() for cell in lines[0]]
+    table = Table(path, header, [], notes=notes, warnings=warnings, remedies=decoded.remedies)
     for row, cells in enumerate(lines[1:], start=1):
         _add_row(table, row, cells, remedy)
     if not table.rows:
@@ -198,7 +209,9 @@ def _read_jsonl(decoded: Decoded) -> Table:
     if not header:
         raise DataError(f"{decoded.path}, row 1: {short.get(1, 'the object is empty; write a text into it')}")
     rows = [[value.get(key) for key in header] for value in objects]
-    return Table(decoded.path, header, rows, short, decoded.notes, decoded.warnings, decoded.remedies)
+    lacking = {row: [key for key in header if key not in value] for row, value in enumerate(objects, start=1)}
+    lacking = {row: keys for row, keys in lacking.items() if keys and row not in short}
+    return Table(decoded.path, header, rows, short, lacking, decoded.notes, decoded.warnings, decoded.remedies)
 
 
 def _json_object(line: str) -> dict[str, Cell]:

@@ -33,7 +33,7 @@ def test_pairs_are_two_texts_with_a_tab(command: Command, trained: Path) -> None
     assert answers[1]["answer"] == pytest.approx(5, abs=1e-5)
     refused = command("predict", trained, "--task", "sts", stdin="a cat\ta dog\nonly one\n")
     assert refused.code == 2
-    assert "standard input, row 2: task 'sts' takes two texts with one tab between them" in refused.err
+    assert "standard input, line 2: task 'sts' takes two texts with one tab between them" in refused.err
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
@@ -192,7 +192,7 @@ def test_standard_input_of_another_encoding_is_refused_by_row(
     monkeypatch.setattr("io.StringIO", lambda text: stdin)
     refused = command("predict", trained, "--task", "sst")
     assert refused.code == 2
-    assert "standard input, row 2: byte 0xe9 is not UTF-8" in refused.err
+    assert "standard input, line 2: byte 0xe9 is not UTF-8" in refused.err
 
 
 def test_a_reader_that_has_seen_enough_ends_a_command_in_peace(trained: Path) -> None:
@@ -330,6 +330,61 @@ def test_options_say_how_a_file_is_to_be_read(
     embedded = command("embed", trained, "--input", name, "--output", "v.npy", *options, *column)
     assert embedded.code == 0, embedded.err
     np.testing.assert_array_equal(np.load("v.npy"), model.embed([answer["input"] for answer in answers]))
+
+
+def test_a_text_that_is_not_there_is_refused_and_one_that_is_null_is_empty(command: Command, trained: Path) -> None:
+    write("in.jsonl", '{"sentence": "good"}\n{"sentence": null}\n{"txt": "bad"}\n{"sentence": ""}\n')
+    predict = ["predict", trained, "--task", "sst", "--input", "in.jsonl", "--output", "out.csv"]
+    refused = command(*predict)
+    assert refused.code == 2
+    assert refused.err.splitlines() == [
+        "error: in.jsonl, row 3, column 'sentence': the line does not have it; write it there",
+        "correct the file, or pass --skip-bad-rows to leave such rows out",
+    ]
+    done = command(*predict, "--skip-bad-rows")
+    assert done.code == 0
+    assert pl.read_csv("out.csv")["note"].to_list() == [None, "empty", "empty"]
+
+
+@pytest.mark.parametrize("layout", [[], ["--format", "course"]])
+def test_blank_and_cut_texts_are_counted(command: Command, trained: Path, layout: list[str]) -> None:
+    long = "good " * 40
+    write("in.csv", f"id,sentence\n1,fine\n2,\n3,{long}\n4,\n5,{long}\n6,\n")
+    predict = ["predict", trained, "--task", "sst", "--input", "in.csv", "--output", "out.csv", *layout]
+    assert command(*predict).err == "6 answers in out.csv, 3 empty, 2 truncated; texts are cut at 40 tokens\n"
+    write("in.csv", "id,sentence\n1,fine\n")
+    assert command(*predict, "--force").err == "1 answer in out.csv; texts are cut at 40 tokens\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "ids"),
+    [("id,text\nx7,good\nx3,bad\n", ["x7", "x3"]), ("text\ngood\nbad\n", ["1", "2"])],
+)
+def test_the_course_file_has_the_ids_of_its_input(
+    command: Command, tiny_encoder: Path, content: str, ids: list[str]
+) -> None:
+    """Also where the task was trained without an id column."""
+    write("a.csv", "text,label\ngood,0\nbad,1\n")
+    task = {"kind": "classification", "train": "a.csv"}
+    run = minbert.train({"name": "r", "encoder": str(tiny_encoder), "tasks": {"t": task}, "training": {"max_steps": 1}})
+    write("new.csv", content)
+    done = command("predict", run.folder, "--input", "new.csv", "--format", "course", "--output", "out.csv")
+    assert done.code == 0, done.err
+    assert [line.split(" , ")[0] for line in Path("out.csv").read_text().splitlines()[1:]] == ids
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_the_input_is_never_the_output(command: Command, trained: Path, force: list[str]) -> None:
+    content = "sentence\nfine\n"
+    write("in.csv", content)
+    Path("folder").mkdir()
+    Path("link.csv").symlink_to("in.csv")
+    for output in ("in.csv", "folder/../in.csv", "link.csv"):
+        done = command("predict", trained, "--task", "sst", "--input", "in.csv", "--output", output, *force)
+        assert done.code == 2
+        assert f"{output} is the input itself; name another --output" in done.err
+    assert Path("in.csv").read_text() == content
+    assert Path("link.csv").is_symlink()
 
 
 def test_the_columns_of_a_pair_are_named_in_their_order(command: Command, trained: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from minbert.cli.train import ForceOption, SkipOption
-from minbert.errors import DataError, ModelError, RunError, near
+from minbert.errors import DataError, ModelError, RunError, counted, near
 
 if TYPE_CHECKING:
     from minbert.data import Reading
@@ -64,7 +65,7 @@ def predict(
     if file_format and output is None:
         raise DataError("--format course writes a file; name it with --output")
     if output is not None:
-        _may_write(output, force)
+        _may_write(output, input_file, force)
         if file_format is None:
             format_of(output)
     loaded = MultitaskModel.from_pretrained(model)
@@ -97,17 +98,18 @@ def embed(
 
     if output.suffix != ".npy":
         raise DataError(f"{output}: vectors are written as .npy; name the file so")
-    _may_write(output, force)
+    _may_write(output, input_file, force)
     texts = _texts_of(input_file, column, encoding, quoting)
     loaded = MultitaskModel.from_encoder(model, pooling)
     vectors = loaded.embed(texts, pooling, normalize)
     with replacing(output) as temporary, temporary.open("wb") as handle:
         np.save(handle, vectors)
     rows, size = vectors.shape
-    messages.print(f"{rows:,} vectors of {size} numbers in {output}; texts are cut at {loaded.max_length} tokens")
+    vectors_of = f"{counted(rows, 'vector')} of {size} numbers"
+    messages.print(f"{vectors_of} in {output}; texts are cut at {loaded.max_length} tokens")
     blank = sum(is_blank(text) for text in texts)
     if blank:
-        messages.print(f"warning: {blank:,} texts are blank; their vectors are of no text")
+        messages.print(f"warning: {counted(blank, 'blank text')}, with the vector of no text")
 
 
 def chosen(model: MultitaskModel, task: str | None) -> str:
@@ -128,22 +130,21 @@ def _answer_lines(model: MultitaskModel, task: str, as_json: bool) -> None:
     if sys.stdin.isatty():
         print("one text a line" + (", a tab between the two" if pair else "") + "; Ctrl-D ends", file=sys.stderr)
     lines = _standard_input()
-    for row, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=1):
         if pair and line.count("\t") != 1:
-            raise DataError(f"standard input, row {row}: task '{task}' takes two texts with one tab between them")
+            raise DataError(f"standard input, line {number}: task '{task}' takes two texts with one tab between them")
     _print_answers(model, task, [line.split("\t") for line in lines] if pair else lines, as_json)
 
 
 def _standard_input() -> list[str]:
     """The lines of standard input, in UTF-8 whatever the terminal's setting. Raises DataError for other bytes."""
     lines = []
-    for row, line in enumerate(getattr(sys.stdin, "buffer", sys.stdin), start=1):
+    for number, line in enumerate(getattr(sys.stdin, "buffer", sys.stdin), start=1):
         try:
-            text = line.decode("utf-8-sig" if row == 1 else "utf-8") if isinstance(line, bytes) else line
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8") if isinstance(line, bytes) else line
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"standard input, row {row}: byte 0x{error.object[error.start]:02x} is not UTF-8; convert it to UTF-8"
-            ) from None
+            byte = f"byte 0x{error.object[error.start]:02x}"
+            raise DataError(f"standard input, line {number}: {byte} is not UTF-8; convert it to UTF-8") from None
         lines.append(text.rstrip("\r\n"))
     return lines
 
@@ -176,8 +177,8 @@ def _answer_file(
     from minbert.tables import read_table, write_table
 
     table = read_table(file, task.format, task.encoding, task.quoting, BY_OPTIONS)
-    if not course:
-        task = task.model_copy(update={"id": None})  # ids are the course's business; here every row keeps its columns
+    ids = task.id or ("id" if "id" in table.header else None)
+    task = task.model_copy(update={"id": ids if course else None})  # elsewhere a row keeps its columns, ids and all
     reading = examine(table, task, labelled=False).without_bad_rows(skip_bad_rows)
     show_reading(str(file), reading)
     if output is None:
@@ -186,12 +187,13 @@ def _answer_file(
         _print_answers(model, name, inputs, as_json)
         return
     encoded = model.encode(name, reading.examples)
-    answered = model.predict_encoded(name, encoded)
+    answered, notes = model.predict_encoded(name, encoded), model.notes(encoded, reading.examples)
     if course:
         write_course(output, name, task, answered)
     else:
-        write_table(output, *_with_answers(table, task, reading, answered, model.notes(encoded, reading.examples)))
-    messages.print(f"{len(answered.ids):,} answers in {output}; texts are cut at {task.max_length} tokens")
+        write_table(output, *_with_answers(table, task, reading, answered, notes))
+    noted = "".join(f", {number:,} {note}" for note, number in Counter(filter(None, notes)).items())
+    messages.print(f"{counted(len(notes), 'answer')} in {output}{noted}; texts are cut at {task.max_length} tokens")
 
 
 def _print_answers(model: MultitaskModel, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
@@ -247,9 +249,12 @@ def _texts_of(file: Path, column: str | None, encoding: str | None, quoting: Quo
     return reading.examples.texts[0]
 
 
-def _may_write(output: Path, force: bool) -> None:
+def _may_write(output: Path, source: Path | None, force: bool) -> None:
+    """Raises RunError where an output would replace what is there unasked, or what it is made from."""
     from minbert.files import check_place
 
+    if source is not None and output.exists() and source.exists() and output.samefile(source):
+        raise RunError(f"{output} is the input itself; name another --output")
     if output.is_dir():
         raise RunError(f"{output} is a folder; name a file in it")
     if output.exists() and not force:
