@@ -49,3 +49,16 @@ def test_evaluate_finds_own_tasks_below_data(command: Command, tiny_encoder: Pat
     scored = [json.loads(command("evaluate", run.folder, "--json", *more).out) for more in ([], ["--data", "there"])]
     assert [one["tasks"]["t"]["rows"] for one in scored] == [2, 3]
     assert np.sum(scored[1]["tasks"]["t"]["confusion"]) == 3
+
+
+@pytest.mark.parametrize("task", [[], ["--task", "mood"]])
+def test_predictions_are_scored_for_the_courses_tasks_alone_and_it_is_said(command: Command, task: list[str]) -> None:
+    Path("answers.csv").write_text("id,prediction\n1,0\n")
+    done = command("evaluate", "answers.csv", *task)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "error: answers.csv is taken for a file of predictions, which can be scored for the course's tasks alone: "
+        "--task sst, --task cfimdb, --task para, --task sts; for others, evaluate the run's folder\n"
+    )
+    shown = " ".join(command("evaluate", "--help").out.replace("│", " ").split())
+    assert "for the course's tasks alone, named by --task (sst, cfimdb, para or sts)" in shown

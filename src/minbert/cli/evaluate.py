@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[
-        Path, typer.Argument(help="A run's folder, a model's, or a file of predictions (then --task is needed).")
+        Path,
+        typer.Argument(
+            help="A run's folder, a model's, or a file of predictions: for the course's tasks alone, named by --task "
+            "(sst, cfimdb, para or sts)."
+        ),
     ],
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder with the files; without it, those the run was trained with.")
@@ -74,7 +78,8 @@ def _score_file(
     from minbert.tasks import BUILT_IN, Task
 
     if task not in BUILT_IN:
-        raise DataError(f"to score {file}, name its task: --task {', --task '.join(BUILT_IN)}")
+        known = f"which can be scored for the course's tasks alone: --task {', --task '.join(BUILT_IN)}"
+        raise DataError(f"{file} is taken for a file of predictions, {known}; for others, evaluate the run's folder")
     spec = Task.model_validate(BUILT_IN[task]).completed(None)
     examples = _labelled(labelled or _file_of(task, data, split, None), spec, skip_bad_rows).examples
     answered = from_answers(file, examples, read_course(file, spec))
