@@ -68,7 +68,7 @@ def message(error: pytest.ExceptionInfo[DataError]) -> str:
         (["1.0", "0.0", "1.0", "0.0"], ["0", "1"], ["read label '1.0' as '1', '0.0' as '0'"]),
         (["1", "0", "1"], ["0", "1"], []),
         (["True", "False", "true"], ["false", "true"], ["read label 'True' as 'true', 'False' as 'false'"]),
-        (["pos", " pos", "neg "], ["neg", "pos"], ["trimmed the blanks around labels, in 2 row(s)"]),
+        (["pos", " pos", "neg "], ["neg", "pos"], ["trimmed the blanks around labels, in 2 rows"]),
         (["1", "2", "3", "4", "5"], ["1", "2", "3", "4", "5"], []),
         (["10", "9", "-1", "b", "a", "2"], ["-1", "2", "9", "10", "a", "b"], []),
         (["nan", "null", "inf"], ["inf", "nan", "null"], []),
@@ -242,8 +242,8 @@ def test_a_class_that_train_lacks_is_named(
     with pytest.raises(DataError) as refused:
         splits(tmp_path, train, dev)
     assert message(refused) == (
-        f"{tmp_path / 'dev.csv'}, row 2, column 'label': '{label}' is not among {known}; correct it, or the task's "
-        "labels\ncorrect the file, or pass --skip-bad-rows to leave such rows out"
+        f"{tmp_path / 'dev.csv'}, row 2 (line 3), column 'label': '{label}' is not among {known}; correct it, or the "
+        "task's labels\ncorrect the file, or pass --skip-bad-rows to leave such rows out"
     )
 
 
@@ -443,16 +443,38 @@ def test_bad_rows_stop_reading_unless_they_are_skipped(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         read_examples(tmp_path / "f.csv", task)
     assert message(refused) == (
-        f"{tmp_path / 'f.csv'}, row 2 (id a2), column 'text': the text is blank; write one\n"
+        f"{tmp_path / 'f.csv'}, row 2 (line 3, id a2), column 'text': the text is blank; write one\n"
         "and 2 more bad rows in this file\ncorrect the file, or pass --skip-bad-rows to leave such rows out"
     )
     reading = read_examples(tmp_path / "f.csv", task, skip_bad_rows=True)
     assert reading.examples.ids == ["a1", "a3"]
     assert [str(bad).removeprefix(f"{tmp_path / 'f.csv'}, ") for bad in reading.bad_rows] == [
-        "row 2 (id a2), column 'text': the text is blank; write one",
-        "row 4: 2 cells where the header has 3; add or join cells, or quote a cell that holds a separator",
-        "row 5 (id a5), column 'label': 'x y' is not among 0, 1; correct it, or the task's labels",
+        "row 2 (line 3, id a2), column 'text': the text is blank; write one",
+        "row 4 (line 5): 2 cells where the header has 3; add or join cells, or quote a cell that holds a separator",
+        "row 5 (line 6, id a5), column 'label': 'x y' is not among 0, 1; correct it, or the task's labels",
     ]
+
+
+def test_a_row_is_named_by_its_line_where_that_is_another_number(tmp_path: Path) -> None:
+    """Rows are counted without the header, an editor's lines with it, and a cell may hold several."""
+    (tmp_path / "f.csv").write_text('text,label\n"a\nb",1\n,0\n')
+    (tmp_path / "f.jsonl").write_text('{"text": "a", "label": 1}\n{"text": "", "label": 0}\n\n{"label": 0}\n')
+    write_table(tmp_path / "f.parquet", ["text", "label"], [["a", "1"], ["", "0"]])
+    places = {"f.csv": ["row 2 (line 4)"], "f.jsonl": ["row 2", "row 3 (line 4)"], "f.parquet": ["row 2"]}
+    for name, expected in places.items():
+        reading = read_examples(tmp_path / name, classes(), skip_bad_rows=True)
+        assert [str(bad).split(", ")[1] for bad in reading.bad_rows] == expected
+
+
+def test_cells_of_several_lines_are_a_warning(tmp_path: Path) -> None:
+    """By the rules of CSV the quote of row 2 closes in row 4; the rows between are gone without an error."""
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.csv").write_text('text,label\na,0\n"no she said,1\nfine,0\nand then yes",1\n"x\ny",0\n')
+    _, readings = read_splits(classes(train=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv")))
+    for reading in readings.values():
+        assert reading.warnings == [
+            "2 rows with a line break inside a cell, the first on line 3; check that no quote is left open"
+        ]
 
 
 def test_a_file_of_bad_rows_alone_cannot_be_used(tmp_path: Path) -> None:
@@ -460,8 +482,8 @@ def test_a_file_of_bad_rows_alone_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         read_examples(tmp_path / "f.csv", classes(), skip_bad_rows=True)
     assert message(refused) == (
-        f"{tmp_path / 'f.csv'} has no row that can be used; {tmp_path / 'f.csv'}, row 1, column 'label': the label is "
-        "blank; write one"
+        f"{tmp_path / 'f.csv'} has no row that can be used; {tmp_path / 'f.csv'}, row 1 (line 2), column 'label': the "
+        "label is blank; write one"
     )
 
 
@@ -606,12 +628,12 @@ def test_the_two_bad_rows_of_the_courses_pairs_are_named(course_data: Path) -> N
     with pytest.raises(DataError) as refused:
         read_examples(path, task)
     assert message(refused) == (
-        f"{path}, row 16226 (id ad118c967d683c93883bf072d), column 'is_duplicate': the label is blank; write one\n"
-        "and 1 more bad row in this file\ncorrect the file, or pass --skip-bad-rows to leave such rows out"
+        f"{path}, row 16226 (line 16227, id ad118c967d683c93883bf072d), column 'is_duplicate': the label is blank; "
+        "write one\nand 1 more bad row in this file\ncorrect the file, or pass --skip-bad-rows to leave such rows out"
     )
     reading = read_examples(path, task, skip_bad_rows=True)
     assert [(bad.id, bad.column) for bad in reading.bad_rows] == [
         ("ad118c967d683c93883bf072d", "is_duplicate"),
         ("9054345d02cd6c5642a4904dc", "sentence2"),
     ]
-    assert reading.notes == ["took the CSV quotes off 651 cell(s)", "read label '0.0' as '0', '1.0' as '1'"]
+    assert reading.notes == ["took the CSV quotes off 651 cells", "read label '0.0' as '0', '1.0' as '1'"]

@@ -205,18 +205,18 @@ def test_labels_may_be_declared_in_any_spelling(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "content", "message"),
     [
-        (SST, "a , 7 ", "row 1: prediction '7' is not one of 0, 1, 2, 3, 4; correct it"),
-        (SST, "a , 3 \nb ,  ", "row 2: prediction '' is not one of 0, 1, 2, 3, 4; correct it"),
-        (SST, "a , 3 \nb 4", "row 2: no comma between id and prediction; write 'id , value '"),
-        (SST, "a , 3 \n , 4 ", "row 2: the id is blank; write one"),
-        (SST, "a , 3 \nb , 4 \na , 3 ", "row 3: id a has an answer already; keep one of them"),
+        (SST, "a , 7 ", "line 2: prediction '7' is not one of 0, 1, 2, 3, 4; correct it"),
+        (SST, "a , 3 \nb ,  ", "line 3: prediction '' is not one of 0, 1, 2, 3, 4; correct it"),
+        (SST, "a , 3 \nb 4", "line 3: no comma between id and prediction; write 'id , value '"),
+        (SST, "a , 3 \n , 4 ", "line 3: the id is blank; write one"),
+        (SST, "a , 3 \nb , 4 \na , 3 ", "line 4: id a has an answer already; keep one of them"),
         (SST, "", "has a header line and no rows; add rows"),
-        (STS, "a , high ", "row 1: prediction 'high' is not a number; correct it"),
-        (STS, "a , 1.0 \nb , nan ", "row 2: prediction 'nan' is not a number; correct it"),
-        (STS, "a , -inf ", "row 1: prediction '-inf' is not a number; correct it"),
+        (STS, "a , high ", "line 2: prediction 'high' is not a number; correct it"),
+        (STS, "a , 1.0 \nb , nan ", "line 3: prediction 'nan' is not a number; correct it"),
+        (STS, "a , -inf ", "line 2: prediction '-inf' is not a number; correct it"),
     ],
 )
-def test_a_fault_in_the_courses_file_is_named_by_row(tmp_path: Path, task: Task, content: str, message: str) -> None:
+def test_a_fault_in_the_courses_file_is_named_by_line(tmp_path: Path, task: Task, content: str, message: str) -> None:
     (tmp_path / "f.csv").write_text(f"id \t Predicted_Sentiment \n{content}")
     assert refusal(tmp_path / "f.csv", task) == message
 
@@ -224,21 +224,21 @@ def test_a_fault_in_the_courses_file_is_named_by_row(tmp_path: Path, task: Task,
 @pytest.mark.parametrize(
     ("task", "content", "message"),
     [
-        (SST, "id,prediction\na,3\nb\n", "row 2: 1 cells where the header has 2; add or join cells, or quote a cell"),
-        (SST, "id,prediction\na,7\n", "row 1: prediction '7' is not one of 0, 1, 2, 3, 4; correct it"),
-        (SST, "id,prediction\na,3\n,3\n", "row 2: the id is blank; write one"),
-        (SST, "id,prediction\na,3\na,3\n", "row 2: id a has an answer already; keep one of them"),
+        (SST, "id,prediction\na,3\nb\n", "line 3: 1 cell where the header has 2; add or join cells, or quote a cell"),
+        (SST, "id,prediction\na,7\n", "line 2: prediction '7' is not one of 0, 1, 2, 3, 4; correct it"),
+        (SST, "id,prediction\na,3\n,3\n", "line 3: the id is blank; write one"),
+        (SST, "id,prediction\na,3\na,3\n", "line 3: id a has an answer already; keep one of them"),
         (
             SST,
             "id,predicted\na,3\n",
             "there is no column 'prediction' (did you mean 'predicted'?); its columns are 'id', 'predicted': correct "
             "the header, or let predict write the file",
         ),
-        (STS, "id,prediction\na,x\n", "row 1: prediction 'x' is not a number; correct it"),
+        (STS, "id,prediction\na,x\n", "line 2: prediction 'x' is not a number; correct it"),
         (SST, "", "is empty; write what it should hold"),
     ],
 )
-def test_a_fault_in_another_layout_is_named_by_row(tmp_path: Path, task: Task, content: str, message: str) -> None:
+def test_a_fault_in_another_layout_is_named_by_line(tmp_path: Path, task: Task, content: str, message: str) -> None:
     (tmp_path / "f.csv").write_text(content)
     assert refusal(tmp_path / "f.csv", task).startswith(message)
 

@@ -49,12 +49,12 @@ def refusal(path: Path, file_format: FileFormat | None = None, quoting: Quoting 
         (
             ['1\t"no, she said\t0', "2\tfine\t1", '3\tand then yes"\t0', "4\tgood value\t1", "5\tok\t1"],
             ['"no, she said', "fine", 'and then yes"', "good value", "ok"],
-            "kept the quotes of 2 cell(s) as text, the first in row 1",
+            "kept the quotes of 2 cells as text, the first on line 2",
         ),
         (
             ['1\t"no, she said\t0', "2\tfine\t1", '3\tand then yes"\t0', '4\t"good" value\t1', '5\ta 5" pipe\t1'],
             ['"no, she said', "fine", 'and then yes"', '"good" value', 'a 5" pipe'],
-            "kept the quotes of 4 cell(s) as text, the first in row 1",
+            "kept the quotes of 4 cells as text, the first on line 2",
         ),
     ],
 )
@@ -76,7 +76,7 @@ def test_csv_quotes_between_tabs_are_taken_off(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, "f.csv", "\n".join([*lines, "8\taa02\tWhat is y?\t\t", ""])))
     assert table.header == ["", "id", "sentence1", "sentence2", "is_duplicate"]
     assert table.rows == [["7", "aa01", 'Is "x" a word?', "What is x?", "0.0"], ["8", "aa02", "What is y?", "", ""]]
-    assert table.notes == ["took the CSV quotes off 1 cell(s)"]
+    assert table.notes == ["took the CSV quotes off 1 cell"]
 
 
 @pytest.mark.parametrize(
@@ -93,21 +93,19 @@ def test_open_quotes_between_commas_are_never_silent(tmp_path: Path) -> None:
     path = written(tmp_path, "f.csv", 'id,text\n1,"no she said\n2,fine\n3,and then yes"\n4,good\n')
     table = read_table(path)
     assert [row[0] for row in table.rows] == ["1", "4"]
-    assert table.warnings == [
-        "1 row(s), the first is row 1, hold a line break inside a cell; check that no quote is left open"
-    ]
+    assert (table.broken, table.lines) == ([1], [2, 5])
     assert len(read_table(path, quoting="none").rows) == 4
 
 
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ('id,text\n1,fine\n2,"open\n3,fine\n', "row 2"),
-        ('id,text\n1,fine\n2,"good" value\n', "row 2"),
-        ('id,"text\n1,fine\n', "the header"),
+        ('id,text\n1,fine\n2,"open\n3,fine\n', "line 3"),
+        ('id,text\n1,"fine\nor not"\n\n2,"good" value\n', "line 5"),
+        ('id,"text\n1,fine\n', "line 1"),
     ],
 )
-def test_unpaired_quotes_between_commas_name_the_row_and_the_key(tmp_path: Path, text: str, place: str) -> None:
+def test_unpaired_quotes_between_commas_name_the_line_and_the_key(tmp_path: Path, text: str, place: str) -> None:
     message = refusal(written(tmp_path, "f.csv", text))
     assert message.startswith(f"{place}: its quotes do not pair (")
     assert message.endswith(
@@ -125,7 +123,7 @@ def test_quoted_tabs_and_line_breaks_need_csv_quoting(tmp_path: Path, cell: str)
     )
     table = read_table(path, quoting="csv")
     assert table.rows == [["1", cell, "0"], ["2", "b", "1"]]
-    assert bool(table.warnings) == ("\n" in cell)
+    assert table.broken == ([1] if "\n" in cell else [])
 
 
 # Lines and cells
@@ -150,7 +148,7 @@ def test_other_separators_stay_inside_their_cell(tmp_path: Path, name: str, mark
     rows: list[list[Cell]] = [[f"a{mark}b", "0"], [mark, "1"], ["c", "0"]]
     write_table(tmp_path / name, ["text", "label"], rows)
     table = read_table(tmp_path / name)
-    assert (table.rows, table.warnings) == (rows, [])
+    assert (table.rows, table.broken) == (rows, [])
 
 
 @pytest.mark.parametrize("name", ["f.csv", "f.tsv"])
@@ -181,6 +179,22 @@ def test_a_short_or_long_row_is_kept_aside_with_its_reason(tmp_path: Path) -> No
 def test_very_long_cells_are_read_whole(tmp_path: Path) -> None:
     path = written(tmp_path, "f.csv", 'id,text\n1,"' + "long " * 40_000 + '"\n')
     assert len(str(read_table(path).rows[0][1])) == 200_000
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_rows_know_the_line_that_they_begin_on(tmp_path: Path, end: str) -> None:
+    """As an editor counts: the header and empty lines too, a cell of several lines as so many."""
+    lines = {
+        "f.csv": (["", "id,text", "1,a", "", '2,"b', "", 'c"', "3", "4,d"], [3, 5, 8, 9]),
+        "g.csv": (["text", "a", "", '"b', 'c"', "d"], [2, 3, 4, 6]),
+        "f.tsv": (["", "id\ttext", '1\t"a', "", "2", '3\tb"'], [3, 5, 6]),
+        "f.jsonl": (["", '{"text": "a"}', "", "{", '{"text": "b"}'], [2, 4, 5]),
+    }
+    for name, (content, expected) in lines.items():
+        table = read_table(written(tmp_path, name, end.join(content) + end))
+        assert [table.line(row) for row in range(1, len(table.rows) + 1)] == expected
+    write_table(tmp_path / "f.parquet", ["text"], [["a"]])
+    assert read_table(tmp_path / "f.parquet").line(1) is None
 
 
 # Which format
@@ -238,10 +252,10 @@ def test_the_suffix_promises_the_format() -> None:
         (
             "f.jsonl",
             '[{"text": "a"}]\n',
-            'row 1: not a JSON object; write one object a line, such as {"text": "…"}',
+            'line 1: not a JSON object; write one object a line, such as {"text": "…"}',
         ),
-        ("f.jsonl", "text,label\n", "row 1: not JSON (character 1: Expecting value); correct the line"),
-        ("f.jsonl", "{}\n{}\n", "row 1: the object is empty; write a text into it"),
+        ("f.jsonl", "text,label\n", "line 1: not JSON (character 1: Expecting value); correct the line"),
+        ("f.jsonl", "\n{}\n{}\n", "line 2: the object is empty; write a text into it"),
     ],
 )
 def test_a_file_without_rows_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
@@ -492,7 +506,7 @@ LINES = st.lists(st.text(st.sampled_from('"\t, ab'), max_size=8), min_size=1, ma
 
 @settings(deadline=None)
 @given(LINES, st.sampled_from(["f.csv", "f.tsv"]), st.sampled_from(["auto", "csv", "none"]))
-def test_every_line_is_a_row_or_a_warning_or_a_refusal(lines: list[str], name: str, quoting: Quoting) -> None:
+def test_every_line_is_a_row_or_told_of_or_a_refusal(lines: list[str], name: str, quoting: Quoting) -> None:
     """Whatever the quotes: fewer rows than lines are never silent."""
     with tempfile.TemporaryDirectory() as folder:
         separator = "," if name == "f.csv" else "\t"
@@ -502,5 +516,5 @@ def test_every_line_is_a_row_or_a_warning_or_a_refusal(lines: list[str], name: s
         except DataError as error:
             assert "its quotes do not pair" in str(error) or "no rows" in str(error)  # noqa: PT017
             return
-    assert table.warnings or len(table.rows) == sum(1 for line in lines if line)
+    assert table.broken or len(table.rows) == sum(1 for line in lines if line)
     assert all(row in table.short or None not in cells for row, cells in enumerate(table.rows, start=1))

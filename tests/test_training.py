@@ -385,7 +385,7 @@ def test_a_bad_row_is_refused_or_skipped_and_listed(
         main()
     assert refused.value.code == 2
     errors = capsys.readouterr().err
-    assert "a.csv, row 8, column 'text': the text is blank" in errors
+    assert "a.csv, row 8 (line 9), column 'text': the text is blank" in errors
     assert "pass --skip-bad-rows" in errors
     assert not (tmp_path / "runs").exists()
     monkeypatch.setattr(sys, "argv", [*words, "--skip-bad-rows"])

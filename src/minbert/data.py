@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from minbert.errors import DataError, several, shown
+from minbert.errors import DataError, counted, several, shown
 from minbert.tables import Cell, Table, as_text, canonical_label, read_table
 from minbert.tasks import Split, Task
 
@@ -34,18 +34,21 @@ class Examples:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be used, and why. Rows count from 1, without the header."""
+    """A row that cannot be used, and why. Rows count from 1 without the header; a Parquet file has no lines."""
 
     path: Path
     row: int
     id: str
     column: str
     reason: str
+    line: int | None = None
 
     def __str__(self) -> str:
-        who = f" (id {shown(self.id)})" if self.id and self.id != str(self.row) else ""
+        known = [] if self.line in (None, self.row) else [f"line {self.line}"]
+        known += [f"id {shown(self.id)}"] if self.id and self.id != str(self.row) else []
+        place = f"row {self.row}" + (f" ({', '.join(known)})" if known else "")
         where = f", column '{self.column}'" if self.column else ""
-        return f"{self.path}, row {self.row}{who}{where}: {self.reason}"
+        return f"{self.path}, {place}{where}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Reading:
             more = len(self.bad_rows) - 1
             raise DataError(
                 f"{self.bad_rows[0]}"
-                + (f"\nand {more} more bad row{'s' if more > 1 else ''} in this file" if more else "")
+                + (f"\nand {counted(more, 'more bad row')} in this file" if more else "")
                 + f"\n{remedy}"
             )
         return self
@@ -101,10 +104,21 @@ def read_examples(path: Path, task: Task, labelled: bool = True, skip_bad_rows: 
 
     Raises DataError naming the first bad row, unless bad rows are to be skipped: then they are in the result.
     """
-    table = read_table(path, task.format, task.encoding, task.quoting)
-    reading = examine(table, task, labelled).without_bad_rows(skip_bad_rows)
+    reading = read_rows(path, task, labelled).without_bad_rows(skip_bad_rows)
     if not len(reading.examples):
         raise DataError(f"{path} has no row that can be used; {several([str(b) for b in reading.bad_rows], 1)}")
+    return reading
+
+
+def read_rows(path: Path, task: Task, labelled: bool) -> Reading:
+    """Reads one file of a task, bad rows and all, and warns of cells that may have swallowed rows."""
+    table = read_table(path, task.format, task.encoding, task.quoting)
+    reading = examine(table, task, labelled)
+    if table.broken:
+        rows, line = counted(len(table.broken), "row"), table.line(table.broken[0])
+        reading.warnings.append(
+            f"{rows} with a line break inside a cell, the first on line {line}; check that no quote is left open"
+        )
     return reading
 
 
@@ -117,7 +131,7 @@ def examine(table: Table, task: Task, labelled: bool) -> Reading:
     )
     ids = ids_of(table, task)
     faults = {row: _fault(table, row, task, places) for row in range(1, len(table.rows) + 1)}
-    bad = [BadRow(table.path, row, ids[row - 1], *fault) for row, fault in faults.items() if fault]
+    bad = [BadRow(table.path, row, ids[row - 1], *fault, table.line(row)) for row, fault in faults.items() if fault]
     kept = [cells for row, cells in enumerate(table.rows, start=1) if not faults[row]]
     labels = [canonical_label(cells[places.label]) for cells in kept] if places.label is not None else None
     classes, notes, warnings = task.labels, list(table.notes), list(table.warnings)
@@ -244,7 +258,7 @@ def _label_notes(cells: list[str]) -> list[str]:
     """What was done to labels before they were compared, said once for the file."""
     trimmed = sum(cell != cell.strip() for cell in cells)
     respelt = Counter(cell.strip() for cell in cells if canonical_label(cell) != cell.strip())
-    notes = [f"trimmed the blanks around labels, in {trimmed:,} row(s)"] if trimmed else []
+    notes = [f"trimmed the blanks around labels, in {counted(trimmed, 'row')}"] if trimmed else []
     pairs = ", ".join(f"'{cell}' as '{canonical_label(cell)}'" for cell, _ in respelt.most_common(3))
     return notes + ([f"read label {pairs}"] if pairs else [])
 

@@ -112,14 +112,15 @@ def read_course(path: Path, task: Task) -> dict[str, float]:
     except DataError:  # Parquet, or a file that read_table refuses by its own name
         first, lines = "", []
     if re.match(r"id\s*\t\s*Predicted", first):
-        rows = [_course_row(path, row, line) for row, line in enumerate(filter(None, lines), start=1)]
-        return _by_id(path, task, rows)
+        return _by_id(path, task, [_course_row(path, line, text) for line, text in enumerate(lines, start=2) if text])
     table = read_table(path, remedies=Remedies(column="let predict write the file"))
+    places = [f"line {table.line(row)}" if table.lines else f"row {row}" for row in range(1, len(table.rows) + 1)]
     for row, reason in table.short.items():
-        raise DataError(f"{path}, row {row}: {reason}")
+        raise DataError(f"{path}, {places[row - 1]}: {reason}")
     example = table.column("id")
     predicted = table.column("score" if task.is_regression and "score" in table.header else "prediction")
-    return _by_id(path, task, [(as_text(cells[example]), cells[predicted]) for cells in table.rows])
+    ids, values = ([row[column] for row in table.rows] for column in (example, predicted))
+    return _by_id(path, task, list(map(_Answer, places, map(as_text, ids), values)))
 
 
 def from_answers(path: Path, examples: Examples, values: dict[str, float]) -> Predictions:
@@ -135,34 +136,43 @@ def from_answers(path: Path, examples: Examples, values: dict[str, float]) -> Pr
     return Predictions(examples.ids, found, found, examples.labels)
 
 
-def _course_row(path: Path, row: int, line: str) -> tuple[str, Cell]:
+@dataclass(frozen=True)
+class _Answer:
+    """One answer of a file, and where it stands there."""
+
+    place: str
+    id: str
+    cell: Cell
+
+
+def _course_row(path: Path, line: int, text: str) -> _Answer:
     """Id and answer: a blank stands on each side of the last comma, and what is before it is the id to the byte."""
-    example, comma, cell = line.rpartition(" , ")
+    example, comma, cell = text.rpartition(" , ")
     if not comma:
-        example, comma, cell = line.rpartition(",")
+        example, comma, cell = text.rpartition(",")
         example = example.strip()
     if not comma:
-        raise DataError(f"{path}, row {row}: no comma between id and prediction; write 'id , value '")
-    return example, cell
+        raise DataError(f"{path}, line {line}: no comma between id and prediction; write 'id , value '")
+    return _Answer(f"line {line}", example, cell)
 
 
-def _by_id(path: Path, task: Task, answers: list[tuple[str, Cell]]) -> dict[str, float]:
+def _by_id(path: Path, task: Task, answers: list[_Answer]) -> dict[str, float]:
     if not answers:
         raise DataError(f"{path} has a header line and no rows; add rows")
     values: dict[str, float] = {}
-    for row, (example, cell) in enumerate(answers, start=1):
-        if is_blank(example):
-            raise DataError(f"{path}, row {row}: the id is blank; write one")
-        if example in values:
-            raise DataError(f"{path}, row {row}: id {shown(example)} has an answer already; keep one of them")
-        values[example] = _value(path, row, task, cell)
+    for answer in answers:
+        if is_blank(answer.id):
+            raise DataError(f"{path}, {answer.place}: the id is blank; write one")
+        if answer.id in values:
+            raise DataError(f"{path}, {answer.place}: id {shown(answer.id)} has an answer already; keep one of them")
+        values[answer.id] = _value(path, task, answer)
     return values
 
 
-def _value(path: Path, row: int, task: Task, cell: Cell) -> float:
-    label = canonical_label(cell)
+def _value(path: Path, task: Task, answer: _Answer) -> float:
+    label = canonical_label(answer.cell)
     value = as_number(label) if task.is_regression else task.class_numbers.get(label)
     if value is None:
         expected = "a number" if task.is_regression else f"one of {', '.join(task.labels or ())}"
-        raise DataError(f"{path}, row {row}: prediction '{shown(label)}' is not {expected}; correct it")
+        raise DataError(f"{path}, {answer.place}: prediction '{shown(label)}' is not {expected}; correct it")
     return float(value)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 
 from minbert.decoding import IN_RECIPE, LINE_END, Decoded, Remedies, decode, read_bytes
-from minbert.errors import DataError, near, shown
+from minbert.errors import DataError, counted, near, shown
 from minbert.files import replacing
 
 Cell = str | int | float | bool | None
@@ -34,19 +34,21 @@ SUFFIXES: dict[str, FileFormat] = {
 
 @dataclass(frozen=True)
 class Table:
-    """A file's cells. Row numbers in messages count from 1 and leave the header out.
+    """A file's cells. Rows are counted from 1 and without the header; `lines` says on which line each begins.
 
     `short` holds rows that could not be cut into the header's columns, by row number, with the reason; their
     cells are all None. `lacking` holds the columns that a JSON line leaves out, by row number; the cell is None there
-    as it is where the line has null. `notes` says how the file was read where there was a choice; `warnings` what to
-    look at.
+    as it is where the line has null. `broken` lists the rows with a line break inside a cell. `notes` says how the
+    file was read where there was a choice; `warnings` what to look at.
     """
 
     path: Path
     header: list[str]
     rows: list[list[Cell]]
+    lines: list[int] = field(default_factory=list)
     short: dict[int, str] = field(default_factory=dict)
     lacking: dict[int, list[str]] = field(default_factory=dict)
+    broken: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     remedies: Remedies = IN_RECIPE
@@ -66,6 +68,10 @@ class Table:
             f"{self.path}: there is no column '{name}'{near(name, titles)}; its columns are {listed}: "
             f"correct the header, or {self.remedies.column}"
         )
+
+    def line(self, row: int) -> int | None:
+        """The line of the file on which a row begins; None where the file has no lines."""
+        return self.lines[row - 1] if self.lines else None
 
     def fault(self, row: int, columns: Sequence[str]) -> tuple[str, str] | None:
         """Why a row has no cell for each of these columns: the column, where it is one, and the reason; else None."""
@@ -121,63 +127,69 @@ def format_of(path: Path) -> FileFormat:
 
 
 def _read_delimited(decoded: Decoded, separator: str, quoting: Quoting) -> Table:
-    path, notes, warnings = decoded.path, list(decoded.notes), list(decoded.warnings)
     by_csv = quoting == "csv" or (quoting == "auto" and separator == ",")
-    lines = list(_csv_rows(decoded, separator) if by_csv else _line_rows(decoded.lines, separator))
-    if quoting == "auto" and not by_csv:
-        notes += _unquote(lines)
+    rows = dict(_csv_rows(decoded, separator) if by_csv else _line_rows(decoded.lines, separator))
+    notes = _unquote(rows) if quoting == "auto" and not by_csv else []
+    lines = list(rows)
+    table = Table(
+        decoded.path,
+        [cell.strip() for cell in rows.pop(lines[0])],
+        [],
+        lines[1:],
+        notes=decoded.notes + notes,
+        warnings=decoded.warnings,
+        remedies=decoded.remedies,
+    )
+    if not rows:
+        raise DataError(f"{decoded.path} has a header line and no rows; add rows")
     remedy = f"{decoded.remedies.set('quoting', 'csv')} if quotes wrap cells"
-    remedy = "quote a cell that holds a separator" if by_csv else remedy
-    header = [cell.strip() for cell in lines[0]]
-    table = Table(path, header, [], notes=notes, warnings=warnings, remedies=decoded.remedies)
-    for row, cells in enumerate(lines[1:], start=1):
-        _add_row(table, row, cells, remedy)
-    if not table.rows:
-        raise DataError(f"{path} has a header line and no rows; add rows")
-    broken = [row for row, cells in enumerate(lines[1:], start=1) if any(LINE_END.search(cell) for cell in cells)]
-    if broken:
-        table.warnings.append(
-            f"{len(broken):,} row(s), the first is row {broken[0]}, hold a line break inside a cell; check that no "
-            "quote is left open"
-        )
+    for row, cells in enumerate(rows.values(), start=1):
+        _add_row(table, row, cells, "quote a cell that holds a separator" if by_csv else remedy)
     return table
 
 
 def _add_row(table: Table, row: int, cells: list[str], remedy: str) -> None:
+    if any(LINE_END.search(cell) for cell in cells):
+        table.broken.append(row)
     if len(cells) == len(table.header):
         table.rows.append(list(cells))
         return
     table.rows.append([None] * len(table.header))
-    table.short[row] = f"{len(cells)} cells where the header has {len(table.header)}; add or join cells, or {remedy}"
+    has = f"{counted(len(cells), 'cell')} where the header has {len(table.header)}"
+    table.short[row] = f"{has}; add or join cells, or {remedy}"
 
 
-def _csv_rows(decoded: Decoded, separator: str) -> Iterator[list[str]]:
-    """Rows by the rules of CSV, quotes and all; strictly, because a stray quote would swallow rows."""
+def _csv_rows(decoded: Decoded, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows by the rules of CSV, quotes and all, with the line that each begins on.
+
+    Strictly, because a stray quote would swallow rows.
+    """
     csv.field_size_limit(2**31 - 1)  # the default refuses a cell of 131,072 characters
     reader = csv.reader(io.StringIO(decoded.text, newline=""), delimiter=separator, strict=True)
-    row, width = -1, 0
+    line, width = 1, 0
     try:
         for cells in reader:
             width = width or len(cells)
             if cells or width == 1:
-                row += 1
-                yield cells or [""]
+                yield line, cells or [""]
+            line = reader.line_num + 1
     except csv.Error as error:
-        place = f"row {row + 1}" if width else "the header"
         raise DataError(
-            f"{decoded.path}, {place}: its quotes do not pair ({error}); double a quote inside a quoted cell, or "
+            f"{decoded.path}, line {line}: its quotes do not pair ({error}); double a quote inside a quoted cell, or "
             f"{decoded.remedies.set('quoting', 'none')} if quotes are plain characters in this file"
         ) from None
 
 
-def _line_rows(lines: list[str], separator: str) -> Iterator[list[str]]:
+def _line_rows(lines: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     """Every line is a row. In a file of one column an empty line is an empty cell; elsewhere it is nothing."""
-    header = next(filter(None, lines))
-    single = separator not in header
-    yield from (line.split(separator) for line in lines[lines.index(header) :] if line or single)
+    first = next(number for number, line in enumerate(lines, start=1) if line)
+    single = separator not in lines[first - 1]
+    for number, line in enumerate(lines[first - 1 :], start=first):
+        if line or single:
+            yield number, line.split(separator)
 
 
-def _unquote(rows: list[list[str]]) -> list[str]:
+def _unquote(rows: dict[int, list[str]]) -> list[str]:
     """Takes the quotes off a cell that is quoted as CSV does it, start to end; leaves every other quote alone.
 
     Tab-separated files come in both dialects, sometimes in one file; deciding cell by cell can lose no row.
@@ -185,21 +197,23 @@ def _unquote(rows: list[list[str]]) -> list[str]:
     """
     whole = re.compile(r'"(?:[^"]|"")*"')
     quoted, kept = 0, []
-    for row, cells in enumerate(rows):
+    for line, cells in rows.items():
         for place, cell in enumerate(cells):
             if whole.fullmatch(cell):
                 cells[place] = cell[1:-1].replace('""', '"')
                 quoted += 1
             elif '"' in cell:
-                kept.append(row)
-    notes = [f"took the CSV quotes off {quoted:,} cell(s)"] if quoted else []
-    return notes + ([f"kept the quotes of {len(kept):,} cell(s) as text, the first in row {kept[0]}"] if kept else [])
+                kept.append(line)
+    notes = [f"took the CSV quotes off {counted(quoted, 'cell')}"] if quoted else []
+    left = f"kept the quotes of {counted(len(kept), 'cell')} as text, the first on line"
+    return notes + ([f"{left} {kept[0]}"] if kept else [])
 
 
 def _read_jsonl(decoded: Decoded) -> Table:
     objects: list[dict[str, Cell]] = []
     short: dict[int, str] = {}
-    for row, line in enumerate((line for line in decoded.lines if line.strip()), start=1):
+    lines = {number: line for number, line in enumerate(decoded.lines, start=1) if line.strip()}
+    for row, line in enumerate(lines.values(), start=1):
         try:
             objects.append(_json_object(line))
         except ValueError as error:
@@ -207,11 +221,22 @@ def _read_jsonl(decoded: Decoded) -> Table:
             short[row] = str(error)
     header = list(dict.fromkeys(key for value in objects for key in value))
     if not header:
-        raise DataError(f"{decoded.path}, row 1: {short.get(1, 'the object is empty; write a text into it')}")
+        reason = short.get(1, "the object is empty; write a text into it")
+        raise DataError(f"{decoded.path}, line {min(lines)}: {reason}")
     rows = [[value.get(key) for key in header] for value in objects]
     lacking = {row: [key for key in header if key not in value] for row, value in enumerate(objects, start=1)}
     lacking = {row: keys for row, keys in lacking.items() if keys and row not in short}
-    return Table(decoded.path, header, rows, short, lacking, decoded.notes, decoded.warnings, decoded.remedies)
+    return Table(
+        decoded.path,
+        header,
+        rows,
+        list(lines),
+        short,
+        lacking,
+        notes=decoded.notes,
+        warnings=decoded.warnings,
+        remedies=decoded.remedies,
+    )
 
 
 def _json_object(line: str) -> dict[str, Cell]:

@@ -59,7 +59,7 @@ def test_every_bad_row_is_a_line_of_its_own_and_the_exit_code_is_2(tmp_path: Pat
     lines = result.stdout.splitlines()
     assert lines[0] == "Train would refuse"
     for n in range(25):
-        place = f"{tmp_path / 'train.csv'}, row {n + 4} (id b{n}), column 'label': "
+        place = f"{tmp_path / 'train.csv'}, row {n + 4} (line {n + 5}, id b{n}), column 'label': "
         assert lines[n + 1].startswith(place + ("'seven' is not among" if n % 2 else "the label is blank"))
     verdict = "train would refuse 25 bad rows; correct them, or pass --skip-bad-rows to train"
     assert words_of(result.stdout).endswith(verdict)

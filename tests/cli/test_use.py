@@ -98,7 +98,7 @@ MISTAKES: dict[str, tuple[Callable[[], list[str]], str]] = {
             "train",
             write("r.toml", RECIPE.format(write("a.csv", "text,label\nx,1\ny,7\n")) + 'labels = ["0", "1"]'),
         ],
-        "a.csv, row 2, column 'label': '7' is not among 0, 1",
+        "a.csv, row 2 (line 3), column 'label': '7' is not among 0, 1",
     ),
     "empty file": (lambda: ["train", write("r.toml", RECIPE.format(write("a.csv", "")))], "a.csv is empty"),
     "wrong encoding": (
@@ -107,7 +107,7 @@ MISTAKES: dict[str, tuple[Callable[[], list[str]], str]] = {
     ),
     "short row": (
         lambda: ["train", write("r.toml", RECIPE.format(write("a.csv", "text,label\nx,1\ny\n")))],
-        "a.csv, row 2: 1 cells where the header has 2",
+        "a.csv, row 2 (line 3): 1 cell where the header has 2",
     ),
     "unknown key": (
         lambda: ["train", write("r.toml", "[tasks.sst]\n[optimizer]\nlerning_rate = 1\n")],
@@ -344,6 +344,12 @@ def test_a_text_that_is_not_there_is_refused_and_one_that_is_null_is_empty(comma
     done = command(*predict, "--skip-bad-rows")
     assert done.code == 0
     assert pl.read_csv("out.csv")["note"].to_list() == [None, "empty", "empty"]
+
+
+def test_texts_of_several_lines_are_no_matter_for_a_warning(command: Command, trained: Path) -> None:
+    write("in.csv", 'sentence\n"good\nfilm"\n')
+    done = command("predict", trained, "--task", "sst", "--input", "in.csv", "--output", "out.csv")
+    assert (done.code, done.err) == (0, "1 answer in out.csv; texts are cut at 40 tokens\n")
 
 
 @pytest.mark.parametrize("layout", [[], ["--format", "course"]])

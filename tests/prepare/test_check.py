@@ -253,8 +253,8 @@ def test_rows_keep_their_number_in_the_file_where_bad_rows_stand_between(tmp_pat
     assert listed(split.repeats) == [("folded", 5, 1)]
     assert (split.rows, split.usable) == (5, 3)
     blank, unknown = (str(bad) for bad in report.bad_rows)
-    assert blank == f"{tmp_path / 'train.csv'}, row 2, column 'text': the text is blank; write one"
-    assert unknown.startswith(f"{tmp_path / 'train.csv'}, row 4, column 'label': 'nonsense' is not among 0")
+    assert blank == f"{tmp_path / 'train.csv'}, row 2 (line 3), column 'text': the text is blank; write one"
+    assert unknown.startswith(f"{tmp_path / 'train.csv'}, row 4 (line 5), column 'label': 'nonsense' is not among 0")
 
 
 def test_without_an_id_column_no_id_is_compared(tmp_path: Path, tiny_encoder: Path) -> None:
@@ -567,7 +567,7 @@ SPLIT = {
     "fault": "NoneType",
     "rows": "int",
     "usable": "int",
-    "bad_rows": [{"path": "str", "row": "int", "id": "str", "column": "str", "reason": "str"}],
+    "bad_rows": [{"path": "str", "row": "int", "id": "str", "column": "str", "reason": "str", "line": "int"}],
     "notes": [],
     "warnings": [],
     "balance": [{"label": "str", "count": "int", "share": "float"}],

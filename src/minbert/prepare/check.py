@@ -10,13 +10,12 @@ from typing import Any, Self
 import numpy as np
 from tokenizers import Tokenizer
 
-from minbert.data import BadRow, Labels, Reading, examine, is_blank, read_splits
+from minbert.data import BadRow, Labels, Reading, is_blank, read_rows, read_splits
 from minbert.errors import DataError, MinbertError, ModelError
 from minbert.prepare.repeats import Entries, Found, Matches, fold, matches, repeated_ids, same_ids
 from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.recipes import load
 from minbert.schema import Recipe
-from minbert.tables import read_table
 from minbert.tasks import BUILT_IN, COURSE, SPLITS, Split, Task
 from minbert.text import encode_texts
 
@@ -207,8 +206,7 @@ def _read_apart(task: Task) -> tuple[dict[Split, Reading], dict[Split, str]]:
         if getattr(task, split) is None:
             continue
         try:
-            table = read_table(_path(task, split), task.format, task.encoding, task.quoting)
-            readings[split] = examine(table, task, labelled=split != "test")
+            readings[split] = read_rows(_path(task, split), task, labelled=split != "test")
         except DataError as error:
             faults[split] = str(error)
         if split == "train" and split in readings and readings[split].labels:
