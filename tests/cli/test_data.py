@@ -47,9 +47,9 @@ def test_good_files_exit_0_and_say_what_was_looked_for(tmp_path: Path, tiny_enco
     text = words_of(result.stdout)
     assert "limit 40)" in text
     assert "mood train 3 3 0" in text
-    assert "Nothing to look at. Looked for and not found:" in text
+    assert "Summary Looked for and not found:" in text
     assert all(what in text for what in REMARKS)
-    assert result.stdout.rstrip().endswith("train would refuse nothing")
+    assert result.stdout.rstrip().endswith("Train would refuse nothing.")
 
 
 def test_every_bad_row_is_a_line_of_its_own_and_the_exit_code_is_2(tmp_path: Path, tiny_encoder: Path) -> None:
@@ -61,9 +61,7 @@ def test_every_bad_row_is_a_line_of_its_own_and_the_exit_code_is_2(tmp_path: Pat
     for n in range(25):
         place = f"{tmp_path / 'train.csv'}, row {n + 4} (line {n + 5}, id b{n}), column 'label': "
         assert lines[n + 1].startswith(place + ("'seven' is not among" if n % 2 else "the label is blank"))
-    verdict = "train would refuse 25 bad rows; correct them, or pass --skip-bad-rows to train"
-    assert words_of(result.stdout).endswith(verdict)
-    assert result.stderr == f"error: {verdict}\n"
+    assert result.stderr == ("error: train would refuse 25 bad rows; correct them, or pass --skip-bad-rows to train\n")
 
 
 def test_a_file_that_cannot_be_read_is_named_beside_the_others(tmp_path: Path, tiny_encoder: Path) -> None:
@@ -72,7 +70,62 @@ def test_a_file_that_cannot_be_read_is_named_beside_the_others(tmp_path: Path, t
     result = run("--recipe", recipe)
     assert result.exit_code == 2
     assert f"mood: {tmp_path / 'dev.csv'} does not exist; correct the path or make the file" in result.stdout
-    assert result.stderr == "error: train would refuse 1 bad row and 1 file as a whole; correct them\n"
+    assert result.stderr == "error: train would refuse 1 bad row and 1 file; correct them\n"
+    assert "mood dev refused" in words_of(result.stdout)
+
+
+BAD = ["b1", "", "0"]
+ONE_CLASS: Rows = [["c1", "good", "0"], ["c2", "bad", "0"]]
+
+
+@pytest.mark.parametrize(
+    ("train", "dev", "test", "verdict"),
+    [
+        ([*GOOD, BAD], GOOD, [["x", "good"]], "1 bad row; correct it, or pass --skip-bad-rows to train"),
+        ([*GOOD, BAD], [*GOOD, BAD], [], "2 bad rows; correct them, or pass --skip-bad-rows to train"),
+        (GOOD, None, [["x", "good"]], "1 file; correct it"),
+        (GOOD, None, None, "2 files; correct them"),
+        (None, None, None, "3 files; correct them"),
+        (ONE_CLASS, [], [], "1 task; correct it"),
+        ([*ONE_CLASS, BAD, BAD], None, [], "2 bad rows and 1 file; correct them"),
+    ],
+)
+def test_the_last_word_counts_what_is_refused_and_is_said_once(
+    tmp_path: Path, tiny_encoder: Path, train: Rows | None, dev: Rows | None, test: Rows | None, verdict: str
+) -> None:
+    """A file that is None cannot be read, one that is empty is not named."""
+    given = {"train": train, "dev": dev, "test": test}
+    recipe = files(tmp_path, tiny_encoder, **{split: rows or GOOD for split, rows in given.items() if rows != []})
+    for split, rows in given.items():
+        if rows is None:
+            (tmp_path / f"{split}.csv").unlink()
+    result = run("--recipe", recipe)
+    assert result.stderr == f"error: train would refuse {verdict}\n"
+    assert verdict not in words_of(result.stdout)
+    assert words_of(result.stdout).startswith("Train would refuse ")
+
+
+def test_where_no_file_can_be_read_there_is_nothing_to_report(tmp_path: Path, tiny_encoder: Path) -> None:
+    recipe = files(tmp_path, tiny_encoder, dev=GOOD)
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.csv").unlink()
+    assert run("--recipe", recipe, columns=400).stdout.splitlines() == [
+        "Train would refuse",
+        f"mood: {tmp_path / 'train.csv'} does not exist; correct the path or make the file",
+        f"mood: {tmp_path / 'dev.csv'} does not exist; correct the path or make the file",
+    ]
+
+
+def test_words_for_a_missing_value_are_a_doubt_with_their_rows(tmp_path: Path, tiny_encoder: Path) -> None:
+    train: Rows = [*GOOD, ["a4", " n/a ", "1"], ["a5", "dull", "NaN"], ["a6", "NA rows are dull", "1"]]
+    dev: Rows = [["d1", text, "1"] for text in ("NA", "NaN", "null", "N/A", "#N/A", "nano", "no", "-")]
+    result = run("--recipe", files(tmp_path, tiny_encoder, train, dev=dev))
+    assert result.exit_code == 0
+    what = "texts or labels that say NA, NaN, null, N/A or #N/A"
+    lines = [words_of(line) for line in result.stdout.splitlines()]
+    place = lines.index(f"mood train: {what} (2 of 2)")
+    assert lines[place + 1 : place + 3] == ["4 a4 1 n/a", "5 a5 NaN dull"]
+    assert f"{what}: 2 of mood train, 5 of mood dev" in words_of(result.stdout)
 
 
 def test_doubts_exit_0_with_a_table_the_rows_and_a_summary(tmp_path: Path, tiny_encoder: Path) -> None:
@@ -192,7 +245,7 @@ def test_a_folder_of_unlabelled_files_shows_no_labels_and_lacks_a_train_file(
     assert "Labels" not in result.stdout
     assert f"sts: {tmp_path / 'sts-train.csv'} does not exist" in result.stdout
     assert "sts test blank texts" in words_of(result.stdout).replace(":", "")
-    assert result.stderr == "error: train would refuse 2 files as a whole; correct them\n"
+    assert result.stderr == "error: train would refuse 2 files; correct them\n"
 
 
 def test_a_recipe_without_files_is_checked_on_the_starter_data(tmp_path: Path, tiny_encoder: Path) -> None:
@@ -236,7 +289,5 @@ def test_through_the_whole_command_line_on_an_ascii_terminal(
         stream.flush()
         written[name] = stream.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
     assert ended.value.code == 2
-    assert written["stderr"] == (
-        "error: train would refuse 1 bad row; correct them, or pass --skip-bad-rows to train\n"
-    )
+    assert written["stderr"] == ("error: train would refuse 1 bad row; correct it, or pass --skip-bad-rows to train\n")
     assert "'x' is not among 0" in written["stdout"]

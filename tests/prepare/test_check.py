@@ -574,6 +574,7 @@ SPLIT = {
     "scores": SPREAD,
     "tokens": {"lengths": SPREAD, "cut": {"count": "int", "first": [ROW]}, "unknown": NOTHING},
     "blank": NOTHING,
+    "placeholders": NOTHING,
     "equal_texts": {"count": "int", "first": [ROW]},
     "repeated_ids": {"count": "int", "first": [ROW]},
     "repeats": MATCHES | {"first": [{"likeness": "str", "row": ROW, "other": ROW}]},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minbert.errors import DataError, shown
+from minbert.errors import DataError, counted, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 data_app = typer.Typer(help="Look at data before training.", no_args_is_help=True)
 CLASSES = 12  # of a task that are shown, the largest first
 TOKENS = (
-    "Tokens with [CLS] and [SEP], before anything is cut. cut: rows with a text longer than the limit, which loses its "
-    "end; [UNK]: rows with a text of mostly unknown tokens."
+    "Rows are counted without the header. Tokens with [CLS] and [SEP], before anything is cut. cut: rows with a text "
+    "longer than the limit, which loses its end; [UNK]: rows with a text of mostly unknown tokens."
 )
 LIKENESS = (
     "equal: letter by letter; swapped: equal with the sides changed; folded: equal once case and blanks are folded, "
@@ -83,18 +83,22 @@ def _recipe(folder: Path | None, recipe: Path | None, data: Path | None, encoder
 
 
 def _verdict(report: Report) -> str:
-    """The last word: what train would refuse, and the remedy."""
-    bad, faults = len(report.bad_rows), len(report.faults)
-    if not report.refused:
-        return "train would refuse nothing"
-    parts = [f"{bad:,} bad row{'s' if bad > 1 else ''}"] if bad else []
-    parts += [f"{faults} file{'s' if faults > 1 else ''} as a whole"] if faults else []
-    remedy = "correct them" if faults else "correct them, or pass --skip-bad-rows to train"
-    return f"train would refuse {' and '.join(parts)}; {remedy}"
+    """What train would refuse, and the remedy."""
+    files = sum(split.fault is not None for task in report.tasks for split in task.splits)
+    tasks = sum(task.fault is not None for task in report.tasks)
+    counts = {"bad row": len(report.bad_rows), "file": files, "task": tasks}
+    parts = [counted(number, noun) for noun, number in counts.items() if number]
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    remedy = "correct it" if sum(counts.values()) == 1 else "correct them"
+    skipping = "" if report.faults else ", or pass --skip-bad-rows to train"
+    return f"train would refuse {listed}; {remedy}{skipping}"
 
 
 def _show(report: Report) -> None:
-    """The report on standard output: what train refuses, counts, rows to look up, and the summary."""
+    """The report on standard output: what train refuses, counts, rows to look up, and the summary.
+
+    Where no file could be read there is nothing to add to what train refuses.
+    """
     from minbert.cli.show import results as out
     from minbert.cli.show import table
 
@@ -102,6 +106,9 @@ def _show(report: Report) -> None:
         out.print("Train would refuse", style="bold")
         for line in (*report.faults, *map(str, report.bad_rows)):
             out.print(line, soft_wrap=True)
+    if all(split.fault for task in report.tasks for split in task.splits):
+        return
+    if report.refused:
         out.print()
     out.print(_files(report))
     out.print(TOKENS)
@@ -123,9 +130,11 @@ def _show(report: Report) -> None:
                 out.print(_grid(rows, crop=True))
     out.print("\nSummary", style="bold")
     remarks = [["-", f"{remark.what}: {', '.join(remark.where)}"] for remark in report.remarks if remark.where]
-    out.print(_grid(remarks) if remarks else "Nothing to look at.")
+    if remarks:
+        out.print(_grid(remarks))
     out.print(f"Looked for and not found: {', '.join(remark.what for remark in report.remarks if not remark.where)}.")
-    out.print(_verdict(report), style="bold")
+    if not report.refused:
+        out.print("Train would refuse nothing.", style="bold")
 
 
 def _grid(rows: Sequence[Sequence[str]], crop: bool = False) -> Table:
@@ -154,6 +163,8 @@ def _files(report: Report) -> Table:
 
 
 def _file(task: TaskReport, split: SplitReport) -> list[str]:
+    if split.fault is not None:
+        return [task.name, split.split, "refused", *[""] * 8]
     cells = [task.name, split.split, f"{split.rows:,}", f"{split.usable:,}", f"{len(split.bad_rows):,}"]
     if split.tokens is None:
         return [*cells, *[""] * 6]
@@ -220,6 +231,7 @@ def _found(split: SplitReport) -> dict[str, Found]:
     found = {
         "ids given twice": split.repeated_ids,
         "rows with two equal texts": split.equal_texts,
+        "texts or labels that say NA, NaN, null, N/A or #N/A": split.placeholders,
         "blank texts": split.blank,
     }
     if split.tokens is not None:

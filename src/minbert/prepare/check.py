@@ -21,6 +21,7 @@ from minbert.text import encode_texts
 
 COMPARED: tuple[tuple[Split, Split], ...] = (("train", "dev"), ("train", "test"), ("dev", "test"))
 BINS = 5  # of a score's range
+PLACEHOLDERS = {"na", "n/a", "#n/a", "nan", "null"}  # what programs write where a value is missing, in any case
 PORTION = 8192  # texts that are tokens at the same time
 
 
@@ -79,6 +80,7 @@ class SplitReport:
     scores: Spread | None = None
     tokens: Tokens | None = None
     blank: Found = field(default_factory=Found)
+    placeholders: Found = field(default_factory=Found)
     equal_texts: Found = field(default_factory=Found)
     repeated_ids: Found = field(default_factory=Found)
     repeats: Matches = field(default_factory=Matches)
@@ -235,10 +237,15 @@ def check_split(
         scores=Spread.of(labels) if task.is_regression and labels is not None and len(labels) else None,
         tokens=measure(entries, tokenizer, limit) if texts else None,
         blank=entries.found(place for place, text in texts if any(map(is_blank, text))),
+        placeholders=entries.found(place for place, text in texts if _says_nothing(*text, entries.labels[place] or "")),
         equal_texts=entries.found(place for place, text in texts if task.is_pair and len(set(fold(text))) == 1),
         repeated_ids=repeated_ids(entries),
         repeats=matches(entries),
     )
+
+
+def _says_nothing(*cells: str) -> bool:
+    return any(cell.strip().casefold() in PLACEHOLDERS for cell in cells)
 
 
 def balance(task: Task, classes: list[str], labels: Labels) -> list[Share]:
@@ -296,6 +303,7 @@ REMARKS: dict[str, Callable[[TaskReport], list[str]]] = {
     "rows that repeat an earlier one with another label": _in_splits(lambda split: split.repeats.conflicting),
     "ids given twice in a file": _in_splits(lambda split: split.repeated_ids.count),
     "doubts about a file as it was read": _warnings,
+    "texts or labels that say NA, NaN, null, N/A or #N/A": _in_splits(lambda split: split.placeholders.count),
     "rows longer than the limit": _in_splits(lambda s: s.tokens.cut.count if s.tokens else 0),
     "rows with two equal texts": _in_splits(lambda split: split.equal_texts.count),
     "rows of mostly unknown tokens": _in_splits(lambda s: s.tokens.unknown.count if s.tokens else 0),
