@@ -1,14 +1,26 @@
 """Files and folders are replaced whole or not at all, and a folder has one writer."""
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from minbert.errors import RunError
-from minbert.files import one_writer, recover_folder, replacing, replacing_folder, write_text
+from minbert.files import (
+    check_place,
+    make_folder,
+    one_writer,
+    recover_folder,
+    replacing,
+    replacing_folder,
+    write_text,
+)
 
 # Holds the folder given as argument until it is killed.
 HOLDER = """
@@ -101,10 +113,12 @@ def test_permissions_are_those_of_a_normal_file(tmp_path: Path, mask: int) -> No
         (tmp_path / "folder").mkdir()
         write_text(tmp_path / "ours", "x")
         with replacing_folder(tmp_path / "our-folder") as fresh:
-            (fresh / "x").write_text("x")
+            (fresh / "deep").mkdir()
+            save_file({"a": torch.zeros(2)}, fresh / "deep" / "by-a-library")
     finally:
         os.umask(before)
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "normal").stat().st_mode
+    for ours in (tmp_path / "ours", tmp_path / "our-folder" / "deep" / "by-a-library"):
+        assert ours.stat().st_mode == (tmp_path / "normal").stat().st_mode
     assert (tmp_path / "our-folder").stat().st_mode == (tmp_path / "folder").stat().st_mode
 
 
@@ -139,14 +153,51 @@ def test_a_failing_second_rename_puts_the_old_folder_back(tmp_path: Path, monkey
 
     def refuse_the_new(self: Path, to: Path) -> Path:
         if self.name == ".best.new":
-            raise OSError("the disk is full")
+            raise OSError(errno.EIO, "the disk is broken")
         return rename(self, to)
 
     monkeypatch.setattr(Path, "rename", refuse_the_new)
-    message = "best cannot be written: the disk is full; make room"
+    message = "best cannot be written: the disk is broken; choose another place"
     with pytest.raises(RunError, match=message), replacing_folder(target) as fresh:
         (fresh / "model").write_text("new")
     assert content(tmp_path) == {"best/model": "old"}
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "make room, or choose another place"),
+        (errno.EDQUOT, "make room, or choose another place"),
+        (errno.EROFS, "choose another place"),
+        (errno.ENAMETOOLONG, "choose another place"),
+    ],
+)
+@pytest.mark.parametrize("write", [lambda target: write_text(target, "x"), make_folder])
+def test_what_the_system_refuses_is_said_with_what_may_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str, write: Callable[[Path], None]
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name in ("mkdir", "touch"):
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(RunError) as refused:
+        write(tmp_path / "x")
+    assert str(refused.value).endswith(f" cannot be written: {os.strerror(number)}; {remedy}")
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    for target, reason in {
+        tmp_path / "file" / "run": f"{tmp_path / 'file'} is a file, not a folder",
+        tmp_path / "new" / "run": f"no permission in {tmp_path}",
+    }.items():
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with pytest.raises(RunError) as refused:
+            check_place(target)
+        assert str(refused.value) == f"{target} cannot be written: {reason}; choose another place"
 
 
 @pytest.mark.parametrize("rename", [1, 2])

@@ -1,6 +1,7 @@
 """Writing that survives a kill: a file or folder is replaced whole or not at all, and has one writer at a time."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -10,6 +11,8 @@ from pathlib import Path
 import filelock
 
 from minbert.errors import RunError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -51,6 +54,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             yield fresh
             for file in fresh.rglob("*"):
                 if file.is_file():
+                    file.chmod(fresh.stat().st_mode & 0o666)  # a library may have made it for the owner alone
                     _flush(file)
             if target.exists():
                 target.rename(_beside(target, "old"))
@@ -103,9 +107,8 @@ def _told(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(
-            f"{target} cannot be written: {error.strerror or error}; make room, or choose another place"
-        ) from error
+        remedy = "make room, or choose another place" if error.errno in FULL else "choose another place"
+        raise RunError(f"{target} cannot be written: {error.strerror or error}; {remedy}") from error
 
 
 def _beside(target: Path, word: str) -> Path:

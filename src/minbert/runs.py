@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from minbert import predictions as answers
-from minbert.errors import RunError
+from minbert.errors import RunError, several, shown
 from minbert.files import check_place, make_folder, one_writer, recover_folder, replacing_folder, write_text
 from minbert.model import MultitaskModel
 from minbert.predictions import Predictions
@@ -148,7 +148,8 @@ class Run:
 
     def load_last(self, model: MultitaskModel, optimizer: torch.optim.Optimizer) -> Progress | None:
         """Puts the saved state into model and optimiser; None where nothing was saved yet."""
-        if not (self.last / "progress.json").is_file():
+        progress = self._progress()
+        if progress is None:
             return None
         saved = MultitaskModel.from_pretrained(self.last)
         model.load_state_dict(saved.state_dict())
@@ -158,7 +159,7 @@ class Run:
             state = {key.removeprefix(prefix): t for key, t in tensors.items() if key.rpartition(".")[0] == name}
             if state:
                 optimizer.state[parameter] = {key: t.to(parameter.device) for key, t in state.items()}
-        return self.progress()
+        return progress
 
     def finish(self, progress: Progress) -> None:
         """Marks the run as complete; its state as last saved is its last."""
@@ -179,9 +180,8 @@ class Run:
                     file.unlink()
 
     def progress(self) -> Progress:
-        """How far the saved state has come."""
-        file = self.last / "progress.json"
-        return Progress(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else Progress()
+        """How far the saved state has come; the beginning where nothing was saved yet."""
+        return self._progress() or Progress()
 
     def differences(self, recipe: Recipe) -> list[str]:
         """The keys in which a recipe, not resolved yet, differs from the one that the run was started with."""
@@ -204,6 +204,11 @@ class Run:
             if which == "best" and name in COURSE:
                 answers.write_course(self.predictions / f"{name}-{split}-output.csv", name, task, predictions)
 
+    def _progress(self) -> Progress | None:
+        """How far the saved state has come; None where nothing was saved yet."""
+        file = self.last / "progress.json"
+        return Progress(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
     def _strangers(self) -> list[Path]:
         """What lies in the folder and is no part of a run; a run that was being made or removed has its own parts."""
         own = {self.best, self.last, self._metrics, self._recipe, self._environment, self.predictions}
@@ -211,11 +216,12 @@ class Run:
 
     def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
         before, now = _flat(self.recipe().model_dump()), _flat(recipe.model_dump())
-        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-        if changed:
+        keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        if keys:
+            changed = [f"{key} = {_said(before.get(key))} (now {_said(now.get(key))})" for key in keys]
             raise RunError(
-                f"{self.folder} was started with another {', '.join(changed[:5])}; resume it with the same recipe, "
-                "or give this one another --name"
+                f"{self.folder} was started with {several(changed)}\n"
+                "resume it with the same recipe, or give this one another --name"
             )
         then = self.environment()
         for file, digest in about["data"].items():
@@ -279,6 +285,11 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _said(value: object) -> str:
+    """A recipe's value as a message can hold it."""
+    return "unset" if value is None else shown(json.dumps(value, ensure_ascii=False))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
