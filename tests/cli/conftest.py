@@ -13,6 +13,7 @@ import minbert
 from conftest import tiny_config, tiny_tokenizer
 from minbert.bert import Bert
 from minbert.cli.app import main
+from minbert.cli.show import console
 from minbert.pretrained import save_encoder
 
 
@@ -51,3 +52,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_encoder(Bert(tiny_config()), tiny_tokenizer(folder), folder / "encoder")
     values = {"name": "tiny", "encoder": str(folder / "encoder"), "tasks": {"sst": {}, "para": {}, "sts": {}}}
     return minbert.train(values | {"training": {"max_steps": 2}}, runs=folder / "runs").folder
+
+
+@pytest.fixture(autouse=True)
+def fresh_consoles() -> None:
+    """A console keeps the width that it first saw."""
+    console.cache_clear()

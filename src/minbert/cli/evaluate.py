@@ -113,6 +113,8 @@ def _file_of(task: str, data: Path | None, split: str, model: Path | None) -> Pa
 
 
 def _as_json(evaluation: Evaluation) -> dict[str, object]:
+    from minbert.cli.show import leaderboard
+
     tasks = {
         name: {
             "metric": score.metric,
@@ -125,7 +127,7 @@ def _as_json(evaluation: Evaluation) -> dict[str, object]:
         | _confusion(evaluation, name)
         for name, score in evaluation.scores.items()
     }
-    return {"tasks": tasks, "sum": evaluation.sum, "course": evaluation.course}
+    return {"tasks": tasks, "sum": evaluation.sum, "course": leaderboard(evaluation)}
 
 
 def _confusion(evaluation: Evaluation, task: str) -> dict[str, object]:

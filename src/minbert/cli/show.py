@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import sys
 import time
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from minbert.errors import printable
+from minbert.errors import printable, shown
 
 if TYPE_CHECKING:
     from minbert.data import Reading
@@ -23,9 +24,20 @@ if TYPE_CHECKING:
     from minbert.model import MultitaskModel, Prediction
     from minbert.training import EvaluationRecord, Record, StepRecord
 
-# Texts of a user's files are printed as they are: "[bold]" and ":dog:" are words there.
-results = Console(highlight=False, markup=False, emoji=False)
-messages = Console(stderr=True, highlight=False, markup=False, emoji=False)
+LEADERBOARD = {"sst", "para", "sts"}  # the tasks whose mean is the course's score
+
+
+def __getattr__(name: str) -> Console:
+    """`results` and `messages`, made when they are first asked for: a console looks at its surroundings."""
+    if name not in ("results", "messages"):
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return console(is_error=name == "messages")
+
+
+@functools.cache
+def console(is_error: bool) -> Console:
+    """Texts of a user's files are printed as they are: "[bold]" and ":dog:" are words there."""
+    return Console(stderr=is_error, highlight=False, markup=False, emoji=False)
 
 
 def program() -> str:
@@ -103,29 +115,39 @@ def score_table(title: str, evaluation: Evaluation, before: Evaluation | None = 
         rows.append([name, score.metric, f"{score.examples:,}", constant, *start, number(score.value), interval])
     if len(evaluation.scores) > 1:
         rows.append(["sum", "", "", "", *([number(before.sum)] if before else []), number(evaluation.sum), ""])
+    if leaderboard(evaluation) is not None:
         start = [number(before.course)] if before else []
         rows.append(["course", "", "", "", *start, number(evaluation.course), ""])
     return table(title, columns, rows, left=2)
+
+
+def leaderboard(evaluation: Evaluation) -> float | None:
+    """The course's score where its three tasks were scored; of other tasks `course` is a mean of no one's."""
+    return evaluation.course if evaluation.scores.keys() == LEADERBOARD else None
 
 
 def show_reading(file: str, reading: Reading) -> None:
     """What in a file deserves a look, and every row that was left out."""
     show_warnings(file, reading.warnings)
     if reading.bad_rows:
-        messages.print(f"{file}: skipped {len(reading.bad_rows)} of {reading.rows:,} rows:")
+        console(is_error=True).print(f"{file}: skipped {len(reading.bad_rows)} of {reading.rows:,} rows:")
         for bad in reading.bad_rows:
-            messages.print(f"  {bad}", soft_wrap=True)
+            console(is_error=True).print(f"  {bad}", soft_wrap=True)
 
 
 def show_warnings(file: str, warnings: Iterable[str]) -> None:
     for warning in warnings:
-        messages.print(f"warning: {file}: {warning}", soft_wrap=True)
+        console(is_error=True).print(f"warning: {file}: {warning}", soft_wrap=True)
 
 
 def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> None:
-    """An answer a line, cut by tabs: the prediction, a class's probability, the input, a note where there is one."""
+    """An answer a line, cut by tabs: the prediction, a class's probability, the input, a note where there is one.
+
+    On a terminal a long input is shown by its beginning.
+    """
+    plain = shown if sys.stdout.isatty() else printable
     for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
-        texts = [printable(text) for text in ([given] if isinstance(given, str) else given)]
+        texts = [plain(text) for text in ([given] if isinstance(given, str) else given)]
         note = [f"[{prediction.note}]"] if prediction.note else []
         print("\t".join([*answer_cells(prediction), *texts, *note]))  # rich would turn the tabs into blanks
 
@@ -143,14 +165,14 @@ class TrainingDisplay:
     SECONDS_BETWEEN_LINES = 20.0
 
     def __init__(self, job: Job) -> None:
-        self.job = job
+        self.job, self.console = job, console(is_error=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=messages,
-            disable=not messages.is_terminal,
+            console=self.console,
+            disable=not self.console.is_terminal,
         )
         self.training = self.bar.add_task("training", total=job.last_step)
         self.seconds, self.steps, self.last_line = 0.0, 0, time.monotonic()
@@ -169,17 +191,17 @@ class TrainingDisplay:
         if isinstance(record, StepRecord):
             self._step(record)
         else:
-            messages.print(self._evaluation(record))
+            self.console.print(self._evaluation(record))
 
     def _step(self, record: StepRecord) -> None:
         self.seconds += record.seconds
         self.steps += 1
         losses = "  ".join(f"{name} {loss:.3f}" for name, loss in record.losses.items())
         self.bar.update(self.training, completed=record.step, description=f"loss {losses}")
-        if not messages.is_terminal and time.monotonic() - self.last_line > self.SECONDS_BETWEEN_LINES:
+        if not self.console.is_terminal and time.monotonic() - self.last_line > self.SECONDS_BETWEEN_LINES:
             self.last_line = time.monotonic()
             left = self.seconds / self.steps * (self.job.last_step - record.step)
-            messages.print(f"step {record.step}/{self.job.last_step}  loss {losses}  {duration(left)} left")
+            self.console.print(f"step {record.step}/{self.job.last_step}  loss {losses}  {duration(left)} left")
 
     def _evaluation(self, record: EvaluationRecord) -> str:
         """A line of a table that grows under its head: the constant answer's scores, then those of step 0."""
