@@ -10,10 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 import minbert.cli.app
-from minbert.tasks import Task
+from minbert.predictions import columns
+from minbert.tasks import BUILT_IN, Task
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FILES = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -28,7 +30,17 @@ def test_the_python_tour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(code) <= 10
     exec(compile(tour, "README.md", "exec"), {})
     assert (tmp_path / "my-model" / "heads.safetensors").is_file()
-    assert (tmp_path / "runs" / "tour" / "metrics.jsonl").is_file()
+    entries = [f"`{entry.name}{'/' * entry.is_dir()}`" for entry in (tmp_path / "runs" / "tour").iterdir()]
+    assert "`metrics.jsonl`" in entries
+    assert [entry for entry in entries if entry not in FILES] == []
+
+
+@pytest.mark.parametrize(("name", "added"), [("sst", "probability_"), ("sts", "score")])
+def test_the_columns_of_answers_are_those_documented(name: str, added: str) -> None:
+    documented = re.findall(r"^\| `(\w+)` \|", FILES.partition("## Answers")[2].partition("## Scores")[0], re.MULTILINE)
+    written = columns(Task.model_validate(BUILT_IN[name]).completed(None))
+    assert any(column.startswith(added) for column in written)
+    assert {re.sub("_[0-4]$", "_LABEL", column) for column in written} <= set(documented)
 
 
 def test_the_example_recipe_is_one() -> None:
