@@ -762,6 +762,11 @@ def test_a_key_that_is_not_there_has_its_default() -> None:
     assert load({"tasks": {"sst": {}}, "optimizer": {"lr": 2e-5}}).optimizer.head_lr == 5 * 2e-5
 
 
+def test_training_without_an_end_is_refused() -> None:
+    message = refusal({"tasks": {"sst": {}}, "training": {"epochs": None}})
+    assert message == "the recipe: [training] says no end; give it epochs or max_steps"
+
+
 # What ships.
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_a_shipped_recipe_loads_and_changes_neither_precision_nor_the_encoders_dropout(

@@ -25,6 +25,7 @@ from minbert.errors import DataError, MinbertError, ModelError, RunError
 from minbert.jobs import plan, prepare, seed_of
 from minbert.recipes import load
 from minbert.runs import Progress, Run
+from minbert.schedules import SCHEDULES
 from minbert.training import EvaluationRecord, StepRecord
 from tiny import start, with_training
 
@@ -66,7 +67,7 @@ def assert_same(run: Run, reference: dict[str, object]) -> None:
         assert found[key] == value, key
 
 
-@pytest.mark.parametrize("kind", ["simultaneous", "round-robin"])
+@pytest.mark.parametrize("kind", SCHEDULES)
 def test_stopping_after_any_record_and_resuming_changes_nothing(
     values: dict[str, object], tmp_path: Path, kind: str
 ) -> None:

@@ -183,6 +183,8 @@ class Recipe(Table):
     def _fits_its_tasks(self) -> Self:
         names, order = list(self.tasks), self.order
         faults = [f"schedule.order names '{n}', no task{near(n, names)}" for n in order if n not in names]
+        if self.training.epochs is None and self.training.max_steps is None:
+            faults.append("[training] says no end; give it epochs or max_steps")
         if not order:
             faults.append("schedule.order names no task")
         if self.schedule.kind in NAMED_ONCE and len(set(order)) < len(order):

@@ -197,9 +197,8 @@ class ExperimentDisplay:
         elif news.kind == "done":
             self.complete += 1
             self.bar.update(self.whole, completed=self.complete)
-            messages.print(
-                f"{self.complete}/{self.runs}  {news.cell.name}  {_scores_of(news.cell)}  {duration(news.seconds)}"
-            )
+            line = f"{self.complete}/{self.runs}  {news.cell.name}  {_scores_of(news.cell)}  {duration(news.seconds)}"
+            messages.print(line, soft_wrap=True)
         elif news.kind == "stopped":
             messages.print(f"stopped  {news.cell.name}, its state is saved")
         else:

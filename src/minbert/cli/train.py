@@ -112,9 +112,9 @@ def interrupts() -> Iterator[list[int]]:
 
     def catch(number: int, frame: object) -> None:  # noqa: ARG001
         caught.append(number)
-        print("\nstopping after this step; once more to stop at once", file=sys.stderr)
-        for one, handler in before.items():
+        for one, handler in before.items():  # before anything is printed: a second signal may come in that moment
             signal.signal(one, handler)  # type: ignore[arg-type]
+        print("\nstopping after this step; once more to stop at once", file=sys.stderr)
 
     for one in (signal.SIGINT, signal.SIGTERM):
         before[one] = signal.signal(one, catch)
