@@ -192,7 +192,7 @@ class Bert(nn.Module):
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
         self.pooler = Pooler(config)
-        self.apply(self._init_weights)
+        self.draw_weights(self)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> BertOutput:
         """input_ids, attention_mask (1 = token, 0 = padding), token_type_ids: [B, L] integers.
@@ -209,8 +209,10 @@ class Bert(nn.Module):
         hidden = self.encoder(self.embeddings(input_ids, token_type_ids), real)
         return BertOutput(hidden, self.pooler(hidden))
 
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=self.config.initializer_range)
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.bias)
+    def draw_weights(self, part: nn.Module) -> None:
+        """Gives a part of the encoder, or all of it, new weights; LayerNorms stay as they are."""
+        for module in part.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=self.config.initializer_range)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)

@@ -66,8 +66,9 @@ def load_encoder(folder: Path, needs_pooler: bool = True, dropout: float | None 
     layers = len({key.split(".")[2] for key in found if key.startswith("encoder.layer.")})
     if config.num_hidden_layers > layers + 1:  # one layer more is named key by key below
         raise ModelError(f"{folder}: config.json says {config.num_hidden_layers} layers, its weights have {layers}")
-    with torch.device("meta"):  # sizes are compared before memory is taken for them
-        own = Bert(config).state_dict()
+    with torch.device("meta"):  # sizes are compared before memory is taken for them, and nothing is drawn in vain
+        bert = Bert(config)
+    own = bert.state_dict()
     missing = sorted(set(own) - set(found))
     faults = [f"{key} is not a part of BERT" for key in sorted(set(found) - set(own))]
     faults += [f"{key} is missing" for key in missing if not key.startswith("pooler.")]
@@ -82,8 +83,10 @@ def load_encoder(folder: Path, needs_pooler: bool = True, dropout: float | None 
         raise ModelError(f"{folder} has no pooler weights, which pooling = 'cls' needs; set pooling = 'mean'")
     if missing:
         log.warning("%s has no pooler weights; its pooler is newly drawn, so pooling = 'cls' means nothing", folder)
-    bert = Bert(config)
-    bert.load_state_dict({key: tensor.float() for key, tensor in found.items()}, strict=False)
+        bert.pooler.to_empty(device="cpu")
+        bert.draw_weights(bert.pooler)
+    # A copy: the tensors of a file may lie in the file itself.
+    bert.load_state_dict({k: tensor.float().clone() for k, tensor in found.items()}, strict=False, assign=True)
     return bert
 
 

@@ -314,6 +314,8 @@ def _optimizer(recipe: Recipe, model: MultitaskModel) -> torch.optim.AdamW:
 
 def _answer_test(job: Job, state: State, run: Run) -> None:
     """The best model's answers to the test files, whose labels nobody here knows."""
+    if not job.encoded["test"]:
+        return
     best = MultitaskModel.from_pretrained(run.best).to(state.model.device)
     answered = {name: best.predict_encoded(name, examples) for name, examples in job.encoded["test"].items()}
     run.write_predictions("best", "test", best, answered)
