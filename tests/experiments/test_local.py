@@ -1,0 +1,201 @@
+"""Runs in processes of their own: complete, stopped and gone on with, failed, killed; and the commands around them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from minbert.experiments.grid import Cell, expand
+from minbert.experiments.local import News, run_cells
+from minbert.recipes import load
+from minbert.runs import Run
+from tiny import with_training
+
+
+@pytest.fixture
+def recipes(values: dict[str, object], tmp_path: Path) -> Path:
+    """A folder of two recipes, one with surgery and its control; the second can be broken by `break_one`."""
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    for name, method in (("PCG", "pcgrad"), ("SUM", "sum")):
+        control = {"control": {"of": "PCG", "key": "gradients.method"}} if name == "SUM" else {}
+        changes: dict[str, object] = {"name": name, "gradients": {"method": method}} | control
+        recipe = load(with_training(values, epochs=12, checkpoint_every=1) | changes)
+        (folder / f"{name.lower()}.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    return folder
+
+
+def contents(runs: Path) -> dict[str, object]:
+    """Every file of an experiment, without seconds and what it ran on."""
+    found: dict[str, object] = {}
+    for file in sorted(path for path in runs.rglob("*") if path.is_file() and path.name != "environment.json"):
+        name = str(file.relative_to(runs))
+        if file.suffix in (".json", ".jsonl"):
+            lines = (
+                [json.loads(line) for line in file.read_text().splitlines()]
+                if file.suffix == ".jsonl"
+                else [json.loads(file.read_text())]
+            )
+            found[name] = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+        else:
+            found[name] = file.read_bytes()
+    return found
+
+
+def words(news: list[News]) -> list[str]:
+    return [f"{n.kind} {n.cell.name}" for n in news if n.kind != "step"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minbert.experiments.local.threads", lambda jobs: 1)
+
+
+@pytest.fixture
+def cells(recipes: Path, tmp_path: Path) -> list[Cell]:
+    return expand([recipes], tmp_path / "runs", seeds=2)
+
+
+def test_every_run_is_done_once_and_keeps_what_it_should(cells: list[Cell], tmp_path: Path) -> None:
+    done = words(list(run_cells(cells, jobs=1, skip_bad_rows=False)))
+    assert done == [f"{kind} {name}" for name in [c.name for c in cells] for kind in ("begun", "done")]
+    for cell in cells:
+        files = {path.name for path in cell.run.last.iterdir()}
+        assert "optimizer.safetensors" not in files
+        assert ("model.safetensors" in files) == cell.run.best.is_dir() == cell.keeps_weights
+        assert (cell.run.predictions / "last" / "mood-dev.parquet").is_file()
+        assert cell.run.recipe().seed == cell.recipe.seed
+    before = contents(tmp_path / "runs")
+    assert list(run_cells(cells, jobs=1, skip_bad_rows=False)) == []
+    assert contents(tmp_path / "runs") == before
+
+
+def test_stopped_and_begun_again_an_experiment_ends_in_the_same_bits(
+    recipes: Path, cells: list[Cell], tmp_path: Path
+) -> None:
+    whole = expand([recipes], tmp_path / "whole", seeds=2)
+    list(run_cells(whole, jobs=2, skip_bad_rows=False))
+    for stop_after in (1, 2):
+        ended = 0
+        news = []
+        for one in run_cells(cells, 1, False, stopping=lambda: ended >= stop_after):  # noqa: B023
+            news.append(one)
+            ended += one.kind in ("begun", "done")
+        assert [n.kind for n in news if n.kind not in ("begun", "step")][-1] in ("stopped", "done")
+    assert any(cell.condition != "complete" for cell in cells)
+    list(run_cells(cells, 1, False))
+    assert contents(tmp_path / "runs") == contents(tmp_path / "whole")
+
+
+def test_a_kill_between_a_runs_end_and_its_tidying_is_made_good(cells: list[Cell], tmp_path: Path) -> None:
+    list(run_cells(cells, 2, False))
+    before = contents(tmp_path / "runs")
+    shutil.copytree(cells[0].run.best, cells[3].run.best)
+    (cells[3].run.last / "optimizer.safetensors").write_bytes(b"left over")
+    list(run_cells(cells, 2, False))
+    assert contents(tmp_path / "runs") == before
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(cells: list[Cell]) -> None:
+    optimizer = cells[0].recipe.optimizer.model_copy(update={"lr": 1e30, "head_lr": 1e30})
+    broken = Cell(cells[0].recipe.model_copy(update={"optimizer": optimizer}), cells[0].folder, True)
+    news = [n for n in run_cells([broken, *cells[1:]], 1, False) if n.kind in ("done", "failed")]
+    assert [n.kind for n in news] == ["failed", "done", "done", "done"]
+    assert news[0].cell.name == "PCG seed 1"
+    assert "is no longer a number; lower optimizer.lr" in news[0].reason
+    assert not news[0].is_ours
+
+
+def test_a_process_that_dies_is_a_failure_of_its_run_alone(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    from minbert.experiments import local
+
+    start = local._start
+
+    def killed_at_once(cell: Cell, *others: object) -> local.Worker:
+        worker = start(cell, *others)  # type: ignore[arg-type]
+        if cell.name == "SUM seed 1":
+            os.kill(worker.process.pid or 0, signal.SIGKILL)
+        return worker
+
+    monkeypatch.setattr(local, "_start", killed_at_once)
+    news = [n for n in run_cells(cells, 2, False) if n.kind in ("done", "failed")]
+    (failed,) = (n for n in news if n.kind == "failed")
+    assert (failed.cell.name, failed.is_ours) == ("SUM seed 1", True)
+    assert "its process ended with code -9; is there enough memory?" in failed.reason
+    assert len(news) == 4
+
+
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PATH": PATH, "COLUMNS": "100"}
+
+
+def command(*more: str) -> list[str]:
+    return [sys.executable, "-m", "minbert.cli.app", "experiment", *more]
+
+
+def call(*more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*more), capture_output=True, text=True, env=ENVIRONMENT, check=False)
+
+
+def test_plan_run_and_status_agree(recipes: Path, tmp_path: Path) -> None:
+    options = [str(recipes), "--seeds", "3", "--scale", "0.1", "--runs", str(tmp_path / "runs")]
+    planned = call("plan", *options)
+    assert planned.returncode == 0, planned.stderr
+    assert "6 runs:" in planned.stdout
+    assert "for the 6 that are not complete" in planned.stdout
+    assert "Smallest visible difference" in planned.stdout
+    row = next(line.split() for line in planned.stdout.splitlines() if line.split()[:2] == ["PCG", "12"])
+    assert row[1] == "12", "a tenth of 2 updates an epoch, rounded up, for 12 epochs"
+    assert not (tmp_path / "runs").exists()
+    ran = call("run", *options)
+    assert ran.returncode == 0, ran.stderr
+    assert "6 runs, 0 of them complete already, 6 to do" in ran.stderr
+    table = ran.stdout.splitlines()
+    shown = [line.split()[0] for line in table if line.split()]
+    assert shown.index("always") < shown.index("PCG") < shown.index("SUM")
+    found = json.loads(call("status", *options, "--json").stdout)
+    assert [(r["recipe"], r["seed"], r["condition"], r["step"], r["fault"]) for r in found["runs"]] == [
+        (name, seed, "complete", 12, None) for seed in (1, 2, 3) for name in ("PCG", "SUM")
+    ]
+    assert {score["name"]: score["seeds"] for score in found["scores"]} == {"PCG": 3, "SUM": 3}
+    again = call("run", *options)
+    assert "6 runs, 6 of them complete already, 0 to do" in again.stderr
+    assert again.stdout == ran.stdout
+    assert "for the 0 that are not complete" in call("plan", *options).stdout
+
+
+def test_an_interrupt_saves_and_the_printed_command_goes_on(recipes: Path, tmp_path: Path) -> None:
+    options = [str(recipes), "--runs", str(tmp_path / "runs")]
+    whole = call("run", str(recipes), "--runs", str(tmp_path / "whole"))
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        command("run", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
+    )
+    first = Run(tmp_path / "runs" / "PCG" / "seed-1")
+    while not first.records():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    line = errors.strip().splitlines()[-1]
+    assert line == " ".join(["minbert", "experiment", "run", *options])
+    status = call("status", *options)
+    assert "0 of 1" in status.stdout
+    done = subprocess.run(line.split(), capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "runs") == contents(tmp_path / "whole")
+
+
+def test_failures_are_named_at_the_end(recipes: Path, tmp_path: Path) -> None:
+    failed = call("run", str(recipes), "--runs", str(tmp_path / "runs"), "--set", "optimizer.lr=1e30")
+    assert failed.returncode == 2, failed.stderr
+    for name in ("PCG", "SUM"):
+        assert f"failed: {name} seed 1: step" in failed.stderr
+    assert "Traceback" not in failed.stderr
