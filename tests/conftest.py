@@ -10,7 +10,8 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from minbert.bert import Bert, BertConfig
 from minbert.pretrained import save_encoder
-from tiny import write_tasks
+from minbert.recipes import load
+from tiny import with_training, write_tasks
 
 WORDS = ["a", "the", "good", "bad", "film", "was", "not", "very", "quiet", "dull", "cat", "dog", "sat"]
 settings.register_profile("untimed", deadline=None)  # other processes share the machine
@@ -59,6 +60,19 @@ def values(tmp_path: Path, tiny_encoder: Path) -> dict[str, object]:
         "optimizer": {"lr": 1e-2},
         "training": {"batch_size": 3, "epochs": 4, "swap_pairs": True, "checkpoint_every": 2},
     }
+
+
+@pytest.fixture
+def recipes(values: dict[str, object], tmp_path: Path) -> Path:
+    """A folder of two recipes of six epochs of two updates: PCG with surgery, and SUM, its control, without."""
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    for name, method in (("PCG", "pcgrad"), ("SUM", "sum")):
+        control = {"control": {"of": "PCG", "key": "gradients.method"}} if name == "SUM" else {}
+        changes: dict[str, object] = {"name": name, "gradients": {"method": method}} | control
+        recipe = load(with_training(values, epochs=6, checkpoint_every=1) | changes)
+        (folder / f"{name.lower()}.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture

@@ -13,22 +13,7 @@ import pytest
 
 from minbert.experiments.grid import Cell, expand
 from minbert.experiments.local import News, run_cells
-from minbert.recipes import load
 from minbert.runs import Run
-from tiny import with_training
-
-
-@pytest.fixture
-def recipes(values: dict[str, object], tmp_path: Path) -> Path:
-    """A folder of two recipes, one with surgery and its control; the second can be broken by `break_one`."""
-    folder = tmp_path / "recipes"
-    folder.mkdir()
-    for name, method in (("PCG", "pcgrad"), ("SUM", "sum")):
-        control = {"control": {"of": "PCG", "key": "gradients.method"}} if name == "SUM" else {}
-        changes: dict[str, object] = {"name": name, "gradients": {"method": method}} | control
-        recipe = load(with_training(values, epochs=12, checkpoint_every=1) | changes)
-        (folder / f"{name.lower()}.toml").write_text(recipe.to_toml(), encoding="utf-8")
-    return folder
 
 
 def contents(runs: Path) -> dict[str, object]:
@@ -115,16 +100,20 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(cells: list[Cell]) -> No
 def test_a_process_that_dies_is_a_failure_of_its_run_alone(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
     from minbert.experiments import local
 
-    start = local._start
+    hire = local._hire
+    hired: list[local.Worker] = []
 
-    def killed_at_once(cell: Cell, *others: object) -> local.Worker:
-        worker = start(cell, *others)  # type: ignore[arg-type]
-        if cell.name == "SUM seed 1":
+    def hiring(*arguments: object) -> local.Worker:
+        hired.append(hire(*arguments))  # type: ignore[arg-type]
+        return hired[-1]
+
+    monkeypatch.setattr(local, "_hire", hiring)
+    news = []
+    for one in run_cells(cells, 2, False):
+        if one.kind == "begun" and one.cell.name == "SUM seed 1":
+            (worker,) = (worker for worker in hired if worker.cell == one.cell)
             os.kill(worker.process.pid or 0, signal.SIGKILL)
-        return worker
-
-    monkeypatch.setattr(local, "_start", killed_at_once)
-    news = [n for n in run_cells(cells, 2, False) if n.kind in ("done", "failed")]
+        news += [one] if one.kind in ("done", "failed") else []
     (failed,) = (n for n in news if n.kind == "failed")
     assert (failed.cell.name, failed.is_ours) == ("SUM seed 1", True)
     assert "its process ended with code -9; is there enough memory?" in failed.reason
@@ -141,33 +130,6 @@ def command(*more: str) -> list[str]:
 
 def call(*more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*more), capture_output=True, text=True, env=ENVIRONMENT, check=False)
-
-
-def test_plan_run_and_status_agree(recipes: Path, tmp_path: Path) -> None:
-    options = [str(recipes), "--seeds", "3", "--scale", "0.1", "--runs", str(tmp_path / "runs")]
-    planned = call("plan", *options)
-    assert planned.returncode == 0, planned.stderr
-    assert "6 runs:" in planned.stdout
-    assert "for the 6 that are not complete" in planned.stdout
-    assert "Smallest visible difference" in planned.stdout
-    row = next(line.split() for line in planned.stdout.splitlines() if line.split()[:2] == ["PCG", "12"])
-    assert row[1] == "12", "a tenth of 2 updates an epoch, rounded up, for 12 epochs"
-    assert not (tmp_path / "runs").exists()
-    ran = call("run", *options)
-    assert ran.returncode == 0, ran.stderr
-    assert "6 runs, 0 of them complete already, 6 to do" in ran.stderr
-    table = ran.stdout.splitlines()
-    shown = [line.split()[0] for line in table if line.split()]
-    assert shown.index("always") < shown.index("PCG") < shown.index("SUM")
-    found = json.loads(call("status", *options, "--json").stdout)
-    assert [(r["recipe"], r["seed"], r["condition"], r["step"], r["fault"]) for r in found["runs"]] == [
-        (name, seed, "complete", 12, None) for seed in (1, 2, 3) for name in ("PCG", "SUM")
-    ]
-    assert {score["name"]: score["seeds"] for score in found["scores"]} == {"PCG": 3, "SUM": 3}
-    again = call("run", *options)
-    assert "6 runs, 6 of them complete already, 0 to do" in again.stderr
-    assert again.stdout == ran.stdout
-    assert "for the 0 that are not complete" in call("plan", *options).stdout
 
 
 def test_an_interrupt_saves_and_the_printed_command_goes_on(recipes: Path, tmp_path: Path) -> None:
@@ -191,11 +153,3 @@ def test_an_interrupt_saves_and_the_printed_command_goes_on(recipes: Path, tmp_p
     done = subprocess.run(line.split(), capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "runs") == contents(tmp_path / "whole")
-
-
-def test_failures_are_named_at_the_end(recipes: Path, tmp_path: Path) -> None:
-    failed = call("run", str(recipes), "--runs", str(tmp_path / "runs"), "--set", "optimizer.lr=1e30")
-    assert failed.returncode == 2, failed.stderr
-    for name in ("PCG", "SUM"):
-        assert f"failed: {name} seed 1: step" in failed.stderr
-    assert "Traceback" not in failed.stderr

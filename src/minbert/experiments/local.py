@@ -1,10 +1,11 @@
-"""Cells -> complete runs: each in a process of its own, a few at a time, with what happens told as it happens."""
+"""Cells -> complete runs: in processes apart from this one, a few at a time, with news of them as they go on."""
 
 import multiprocessing
 import os
 import signal
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -35,13 +36,13 @@ class News:
     is_ours: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class Worker:
-    """A run's process, and the end of the pipe on which it tells its news."""
+    """A process that trains one cell after another: it is sent cells and sends news, and ends when it is sent None."""
 
-    cell: Cell
     process: SpawnProcess
-    news: "Connection[None, News]"
+    pipe: "Connection[Cell | None, News]"
+    cell: Cell | None = None
 
 
 def threads(jobs: int) -> int:
@@ -57,68 +58,76 @@ def run_cells(
     A run that fails is told of and the others go on. Once `stopping` is true no run is begun, and those under way
     save their state and end.
     """
-    waiting, working = [cell for cell in cells if cell.condition != "complete"][::-1], list[Worker]()
+    waiting = deque(cell for cell in cells if cell.condition != "complete")
     for cell in cells:
         if cell.condition == "complete":
             cell.run.prune(cell.keeps_weights)  # a kill may have come before
-    stop = SPAWN.Event()
+    stop, workers = SPAWN.Event(), list[Worker]()
     try:
-        while waiting or working:
+        while waiting or any(worker.cell for worker in workers):
             if stopping():
                 stop.set()
                 waiting.clear()
-            while waiting and len(working) < jobs:
-                working.append(_start(waiting.pop(), threads(jobs), skip_bad_rows, stop))
-                yield News(working[-1].cell, "begun")
-            for worker in _heard(working):
-                news = _receive(worker)
-                if news.kind in ("done", "stopped", "failed"):
-                    worker.process.join()
-                    working.remove(worker)
-                yield news
+            if waiting and len(workers) < jobs:
+                workers.append(_hire(threads(jobs), skip_bad_rows, stop))
+            for worker in workers:
+                if worker.cell is None and waiting:
+                    worker.cell = waiting.popleft()
+                    worker.pipe.send(worker.cell)
+                    yield News(worker.cell, "begun")
+            for worker in _heard(workers):
+                yield _receive(worker)
+            workers = [worker for worker in workers if worker.process.is_alive() or worker.cell]
     finally:
-        for worker in working:
+        for worker in workers:
             worker.process.terminate()
 
 
-def _start(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event) -> Worker:
-    receiver, sender = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=_work, args=(cell, threads, skip_bad_rows, stop, sender), daemon=True)
+def _hire(threads: int, skip_bad_rows: bool, stop: Event) -> Worker:
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=_work, args=(threads, skip_bad_rows, stop, theirs), daemon=True)
     process.start()
-    sender.close()  # this side of it: when the process dies the pipe ends
-    return Worker(cell, process, receiver)
+    theirs.close()  # on this side: when the process dies the pipe ends
+    return Worker(process, ours)
 
 
-def _heard(working: Sequence[Worker]) -> list[Worker]:
+def _heard(workers: Sequence[Worker]) -> list[Worker]:
     """The workers that have something to tell; after half a second none, so that an interrupt is seen."""
-    ready = wait([worker.news for worker in working], timeout=0.5)
-    return [worker for worker in working if worker.news in ready]
+    busy = [worker for worker in workers if worker.cell]
+    ready = wait([worker.pipe for worker in busy], timeout=0.5)
+    return [worker for worker in busy if worker.pipe in ready]
 
 
 def _receive(worker: Worker) -> News:
+    """The next piece of a worker's news; it is free after the last piece of a cell."""
+    assert worker.cell is not None
     try:
-        return worker.news.recv()
-    except EOFError:
+        news: News = worker.pipe.recv()
+    except (EOFError, ConnectionResetError):
         worker.process.join()
         reason = f"its process ended with code {worker.process.exitcode}; is there enough memory?"
-        return News(worker.cell, "failed", reason=reason, is_ours=True)
+        news = News(worker.cell, "failed", reason=reason, is_ours=True)
+    if news.kind in ("done", "stopped", "failed"):
+        worker.cell = None
+    return news
 
 
-def _work(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, news: "Connection[News, None]") -> None:
-    """One run, in a process of its own."""
+def _work(threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell | None]") -> None:
+    """Runs, one after another, in a process of their own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the first one decides
-    started = time.perf_counter()
-    try:
-        is_done = _train(cell, threads, skip_bad_rows, stop, news)
-    except MinbertError as error:
-        news.send(News(cell, "failed", reason=str(error)))
-    except Exception:
-        news.send(News(cell, "failed", reason=traceback.format_exc(), is_ours=True))
-    else:
-        news.send(News(cell, "done" if is_done else "stopped", seconds=time.perf_counter() - started))
+    while (cell := pipe.recv()) is not None:
+        started = time.perf_counter()
+        try:
+            is_done = _train(cell, threads, skip_bad_rows, stop, pipe)
+        except MinbertError as error:
+            pipe.send(News(cell, "failed", reason=str(error)))
+        except Exception:
+            pipe.send(News(cell, "failed", reason=traceback.format_exc(), is_ours=True))
+        else:
+            pipe.send(News(cell, "done" if is_done else "stopped", seconds=time.perf_counter() - started))
 
 
-def _train(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, news: "Connection[News, None]") -> bool:
+def _train(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell | None]") -> bool:
     """Whether the run came to its end; if it was to stop, its state is saved."""
     import torch
 
@@ -133,6 +142,6 @@ def _train(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, news: "Co
             return False
         if isinstance(record, StepRecord) and time.monotonic() - told > SECONDS_BETWEEN_STEPS:
             told = time.monotonic()
-            news.send(News(cell, "step", record.step, session.job.last_step))
+            pipe.send(News(cell, "step", record.step, session.job.last_step))
     session.run.prune(cell.keeps_weights)
     return True
