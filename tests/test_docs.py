@@ -56,7 +56,7 @@ COMMANDS = sorted({line.split("#")[0].strip() for block in blocks("sh") for line
 def test_every_command_of_the_readme_exists_with_its_options(line: str) -> None:
     words = shlex.split(line.rsplit("|", maxsplit=1)[-1].strip())
     assert words.pop(0) == "minbert"
-    command = [words.pop(0)] + ([words.pop(0)] if words[0] == "check" else [])
+    command = [words.pop(0)] + ([words.pop(0)] if words[0] in ("check", "plan", "run", "status") else [])
     shown = CliRunner().invoke(minbert.cli.app.app, [*command, "--help"], env={"COLUMNS": "200"}).output
     for option in (word for word in words if word.startswith("--")):
         assert option in shown, f"{' '.join(command)} has no {option}"

@@ -38,10 +38,10 @@ class News:
 
 @dataclass
 class Worker:
-    """A process that trains one cell after another: it is sent cells and sends news, and ends when it is sent None."""
+    """A process that trains one cell after another: it is sent cells and sends news, until the pipe ends."""
 
     process: SpawnProcess
-    pipe: "Connection[Cell | None, News]"
+    pipe: "Connection[Cell, News]"
     cell: Cell | None = None
 
 
@@ -112,10 +112,14 @@ def _receive(worker: Worker) -> News:
     return news
 
 
-def _work(threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell | None]") -> None:
+def _work(threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> None:
     """Runs, one after another, in a process of their own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the first one decides
-    while (cell := pipe.recv()) is not None:
+    while True:
+        try:
+            cell = pipe.recv()
+        except EOFError:
+            return
         started = time.perf_counter()
         try:
             is_done = _train(cell, threads, skip_bad_rows, stop, pipe)
@@ -127,7 +131,7 @@ def _work(threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News
             pipe.send(News(cell, "done" if is_done else "stopped", seconds=time.perf_counter() - started))
 
 
-def _train(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell | None]") -> bool:
+def _train(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> bool:
     """Whether the run came to its end; if it was to stop, its state is saved."""
     import torch
 
