@@ -11,7 +11,7 @@ from minbert.comparison import RENEWED, smallest_visible_difference
 def test_one_metric_written_out() -> None:
     error = math.sqrt(2 * 0.22 * 0.25 / 1101 * (1 + 1 / 4))
     assert smallest_visible_difference([("accuracy", 1101)], 5) == pytest.approx(2.8 * error)
-    error = math.sqrt(2 * 0.22 * (1 - 0.85**2) ** 2 / 863 * (1 + 1 / 2))
+    error = math.sqrt(2 * 0.22 * (1 - 0.5**2) ** 2 / 863 * (1 + 1 / 2))
     assert smallest_visible_difference([("pearson", 863)], 3) == pytest.approx(2.8 * error)
 
 

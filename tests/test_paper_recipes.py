@@ -117,17 +117,20 @@ def test_a_row_is_that_of_the_papers_table(name: str) -> None:
         "training.time_limit": None,
         "training.select_on": "sum",
         "training.precision": "fp32",
+        "training.scale": 1.0,
+        "gradients.inspect_every": 50,
         "tasks.sst.head": None,
         "tasks.para.head": para,
         "tasks.sts.head": sts,
     }
     for task in ("sst", "para", "sts"):
         said |= {f"tasks.{task}.pooling": "cls", f"tasks.{task}.loss": None, f"tasks.{task}.weight": 1.0}
+        said |= {f"tasks.{task}.max_length": None, f"tasks.{task}.metric": None}
     keys = keys_of(recipe)
     assert {key: keys[key] for key in said} == said
     assert list(recipe.tasks) == ["sst", "para", "sts"]
     files = {f"tasks.{task}.{key}" for task in recipe.tasks for key in type(recipe.tasks[task]).model_fields}
-    unsaid = {"gradients.inspect_every", "training.checkpoint_every", "training.device", "training.scale"}
+    unsaid = {"training.checkpoint_every", "training.device"}
     assert keys.keys() - said.keys() <= files | unsaid
 
 
@@ -138,6 +141,7 @@ def test_a_control_differs_from_its_partner_in_the_one_key_that_it_names() -> No
         assert recipe.control is not None
         assert (recipe.control.of, recipe.control.key) == (partner, key)
         ours, theirs = keys_of(recipe), keys_of(every[partner])
+        assert ours.keys() == theirs.keys()
         different = {k for k in ours if ours[k] != theirs[k]}
         assert different
         assert {k for k in different if not fnmatch.fnmatch(k, key)} == set(), name
@@ -172,6 +176,7 @@ def test_a_single_task_is_trained_as_the_course_does(task: str, tmp_path: Path) 
         assert (optimizer.lr, optimizer.head_lr, optimizer.decay, optimizer.warmup) == (lr, lr, "constant", 0.0)
         assert (optimizer.betas, optimizer.eps, optimizer.weight_decay) == ([0.9, 0.999], 1e-6, 0.0)
         assert (training.epochs, training.batch_size, training.max_length) == (10, 8, 512)
+        assert training.batching == "length"
         assert (training.head_dropout, recipe.tasks[task].pooling, recipe.gradients.clip) == (0.3, "cls", "off")
 
 

@@ -217,12 +217,13 @@ def test_a_head_that_breaks_under_surgery_names_task_and_step(values: dict[str, 
 
 def test_an_update_holds_no_more_than_one_gradient_per_task(values: dict[str, object]) -> None:
     """Counted on the word table, whose shape nothing else has."""
-    job, state = start_in_conflict(conflicting(values))
-    training.update(job, state)
-    shape = state.model.encoder.embeddings.word_embeddings.weight.shape
-    with CountsTensors(shape) as count:
-        training.update(job, state)
-    assert count.most == len(job.names)
+    for every, one_for_the_null in (("off", 0), (1, 1)):
+        job, state = start_in_conflict(conflicting(values, inspect_every=every))
+        shape = state.model.encoder.embeddings.word_embeddings.weight.shape
+        training.update(job, state)  # makes AdamW's averages
+        with CountsTensors(shape) as count:
+            training.update(job, state)
+        assert count.most == len(job.names) + one_for_the_null
 
 
 class CountsTensors(TorchDispatchMode):

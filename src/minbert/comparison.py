@@ -10,7 +10,7 @@ RENEWED = 0.22
 """The share of a score's variance over examples that another seed draws anew. Re-seeding an SST model changes whether
 an answer is right for 11 % of the examples; two unrelated models with half of their answers right would differ on 50 %.
 """
-ASSUMED_CORRELATION = 0.85
+ASSUMED_ACCURACY, ASSUMED_CORRELATION = 0.5, 0.5  # the better the scores, the smaller the difference that shows
 VISIBLE = 2.8  # standard errors: a true difference of this size is found in 80 % of experiments, at 5 % false alarms
 
 
@@ -21,7 +21,7 @@ def smallest_visible_difference(scores: Sequence[tuple[str, int]], seeds: int) -
     below 3 seeds, where there is no verdict, and for a metric whose variance has no formula here. With v/n a
     score's variance over examples, Var = 2 RENEWED v/n (1 + 1/(S - 1)): between the methods as many examples change
     sides as between two seeds, and what the seeds add shrinks with their number (widened by S/(S - 1), as in
-    Sellam et al. 2022). v is 1/4 for an accuracy at its worst, and (1 - r^2)^2 for a correlation.
+    Sellam et al. 2022). v is p (1 - p) for an accuracy p, and (1 - r^2)^2 for a correlation r.
     """
     if seeds < 3 or any(metric not in VARIANCES for metric, _ in scores):
         return None
@@ -29,4 +29,7 @@ def smallest_visible_difference(scores: Sequence[tuple[str, int]], seeds: int) -
     return VISIBLE * math.sqrt(2 * RENEWED * over_examples * (1 + 1 / (seeds - 1)))
 
 
-VARIANCES = {"accuracy": 0.25, "pearson": (1 - ASSUMED_CORRELATION**2) ** 2}
+VARIANCES = {
+    "accuracy": ASSUMED_ACCURACY * (1 - ASSUMED_ACCURACY),
+    "pearson": (1 - ASSUMED_CORRELATION**2) ** 2,
+}

@@ -1,6 +1,7 @@
 """A recipe -> all that training needs: data read and tokenised, schedule laid out, the untrained model."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,13 +68,7 @@ class TaskPlan:
 def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, MultitaskModel]:
     """Reads, checks and tokenises all that the recipe names, and builds the untrained model."""
     folder = locate(recipe.encoder)
-    tasks: dict[str, Task] = {}
-    readings: dict[str, dict[Split, Reading]] = {}
-    for name, task in recipe.tasks.items():
-        try:
-            tasks[name], readings[name] = read_splits(task, skip_bad_rows)
-        except MinbertError as error:
-            raise type(error)(f"task '{name}': {error}") from None
+    tasks, readings = read_tasks(recipe.tasks, skip_bad_rows)
     model = _build(recipe, folder, tasks)
     encoded: dict[Split, dict[str, Encoded]] = {
         split: {n: model.encode(n, r[split].examples) for n, r in readings.items() if split in r} for split in SPLITS
@@ -81,6 +76,20 @@ def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, Multitask
     schedule = recipe.schedule.model_copy(update={"order": recipe.order})
     resolved = recipe.model_copy(update={"tasks": model.tasks, "schedule": schedule})
     return _lay_out(resolved, folder, readings, encoded), model
+
+
+def read_tasks(
+    tasks: Mapping[str, Task], skip_bad_rows: bool
+) -> tuple[dict[str, Task], dict[str, dict[Split, Reading]]]:
+    """Every task completed by its data, and what reading its files gave. An error says of which task."""
+    completed: dict[str, Task] = {}
+    readings: dict[str, dict[Split, Reading]] = {}
+    for name, task in tasks.items():
+        try:
+            completed[name], readings[name] = read_splits(task, skip_bad_rows)
+        except MinbertError as error:
+            raise type(error)(f"task '{name}': {error}") from None
+    return completed, readings
 
 
 def plan(job: Job) -> list[TaskPlan]:
@@ -109,14 +118,15 @@ def plan(job: Job) -> list[TaskPlan]:
 
 
 def pool_once(job: Job, model: MultitaskModel) -> Job:
-    """With a frozen encoder, and no dropout in it, the job with every training and dev text pooled in advance."""
+    """With a frozen encoder, and no dropout in it, the job with every text that it trains or scores pooled before."""
     training = job.recipe.training
     if training.mode == "finetune" or training.frozen_dropout:
         return job
+    needed = {"train": job.recipe.order, "dev": job.names, "test": []}
     return replace(
         job,
         encoded={
-            split: {n: model.pool_once(n, e) if split != "test" else e for n, e in of_split.items()}
+            split: {n: model.pool_once(n, e) if n in needed[split] else e for n, e in of_split.items()}
             for split, of_split in job.encoded.items()
         },
     )

@@ -1,11 +1,11 @@
 """A run's folder: records, models, predictions and the state to resume from; the only file that knows its paths."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
 import platform
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,11 +25,10 @@ from minbert.predictions import Predictions
 from minbert.pretrained import read_weights
 from minbert.recipes import load
 from minbert.schema import Recipe
-from minbert.tasks import COURSE, SPLITS, Split
+from minbert.tasks import COURSE, SPLITS, Split, Task
 
 log = logging.getLogger("minbert")
 
-FILLED_IN = re.compile(r"tasks\..*\.(labels|head|loss|metric|max_length)|schedule\.order")  # by data and encoder
 PACKAGES = ("minbert", "torch", "tokenizers", "safetensors", "numpy", "scipy", "polars", "pydantic")
 
 
@@ -167,27 +166,35 @@ class Run:
         write_text(self.last / "progress.json", json.dumps(asdict(progress), indent=2) + "\n")
 
     def prune(self, keep_weights: bool) -> None:
-        """Drops what a complete run needs no more: the optimiser's state and, unless kept, both models' weights.
+        """Drops what a complete run needs no more: both models' weights, unless kept, and the optimiser's state.
 
-        Scores and answers stay. It may be done again, so a kill in its middle leaves nothing that lasts.
+        Scores and answers stay. The optimiser's state goes last: where it is gone, all of this was done, and weights
+        that were kept then are never dropped later.
         """
         assert self.progress().is_complete
-        (self.last / "optimizer.safetensors").unlink(missing_ok=True)
+        state = self.last / "optimizer.safetensors"
+        if not state.is_file():
+            return
         if not keep_weights:
             shutil.rmtree(self.best, ignore_errors=True)
             for file in self.last.iterdir():
-                if file.name != "progress.json":
+                if file not in (state, self.last / "progress.json"):
                     file.unlink()
+        state.unlink()
 
     def progress(self) -> Progress:
         """How far the saved state has come; the beginning where nothing was saved yet."""
         return self._progress() or Progress()
 
     def differences(self, recipe: Recipe) -> list[str]:
-        """The keys in which a recipe, not resolved yet, differs from the one that the run was started with."""
-        stored, given = _flat(self.recipe().model_dump()), _flat(recipe.model_dump())
-        filled = {key for key in given if given[key] is None and FILLED_IN.fullmatch(key)}
-        return sorted(key for key in (stored.keys() | given.keys()) - filled if stored.get(key) != given.get(key))
+        """The keys in which a recipe, not resolved yet, differs from the one that the run was started with.
+
+        What only data and encoder can say, classes and the encoder's longest text, is taken from the run.
+        """
+        stored = self.recipe()
+        tasks = {name: _as_resolved(task, recipe, stored.tasks.get(name)) for name, task in recipe.tasks.items()}
+        schedule = recipe.schedule.model_copy(update={"order": recipe.order})
+        return _changed_keys(stored, recipe.model_copy(update={"tasks": tasks, "schedule": schedule}))
 
     def changed_data(self) -> str | None:
         """A file of examples that is no longer what the run was started with, or None."""
@@ -215,9 +222,9 @@ class Run:
         return [entry for entry in self.folder.iterdir() if entry not in own and not entry.name.startswith(".")]
 
     def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
-        before, now = _flat(self.recipe().model_dump()), _flat(recipe.model_dump())
-        keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-        if keys:
+        stored = self.recipe()
+        if keys := _changed_keys(stored, recipe):
+            before, now = _flat(stored.model_dump()), _flat(recipe.model_dump())
             changed = [f"{key} = {_said(before.get(key))} (now {_said(now.get(key))})" for key in keys]
             raise RunError(
                 f"{self.folder} was started with {several(changed)}\n"
@@ -275,6 +282,12 @@ def environment(recipe: Recipe, encoder: Path, device: torch.device) -> dict[str
 def _sha256(file: Path) -> str | None:
     if not file.is_file():
         return None
+    about = file.stat()
+    return _digest(file, about.st_mtime_ns, about.st_size)
+
+
+@functools.cache
+def _digest(file: Path, time: int, size: int) -> str:  # noqa: ARG001 (they tell one content of the file from another)
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -290,6 +303,19 @@ def _processor() -> str:
 def _said(value: object) -> str:
     """A recipe's value as a message can hold it."""
     return "unset" if value is None else shown(json.dumps(value, ensure_ascii=False))
+
+
+def _as_resolved(task: Task, recipe: Recipe, stored: Task | None) -> Task:
+    """A task as preparing it would make it."""
+    labels, longest = (None, None) if stored is None else (stored.labels, stored.max_length)
+    completed = task.completed(labels)
+    return completed.model_copy(update={"max_length": task.max_length or recipe.training.max_length or longest})
+
+
+def _changed_keys(stored: Recipe, given: Recipe) -> list[str]:
+    """The keys with other values, but for what training does not look at."""
+    before, now = (_flat(recipe.model_dump(exclude={"control"})) for recipe in (stored, given))
+    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -201,9 +201,14 @@ class Recipe(Table):
     def _faults_of_mode(self) -> list[str]:
         """Keys that would have no effect on what learns."""
         training, method = self.training, self.gradients.method
-        if training.mode == "finetune":
-            return ['training.frozen_dropout is for training.mode = "frozen"'] if training.frozen_dropout else []
         faults = []
+        if method != "sum" and (self.schedule.kind != "simultaneous" or len(set(self.order)) < 2):
+            faults.append(
+                f"gradients.method = '{method}' has nothing to do where an update trains one task; "
+                "set it to 'sum', or train several with schedule.kind = \"simultaneous\""
+            )
+        if training.mode == "finetune":
+            return faults + ['training.frozen_dropout is for training.mode = "frozen"'] * training.frozen_dropout
         if method != "sum":
             faults.append(f"gradients.method = '{method}' has nothing to do where no encoder learns; set it to 'sum'")
         if training.encoder_dropout is not None and not training.frozen_dropout:

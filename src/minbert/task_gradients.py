@@ -34,6 +34,7 @@ class Inspection:
 
     `null_cosines` hold each task's cosine between its gradient and that of other rows of its own, as many; None
     where a pass has too few rows. Cosines between tasks say nothing about conflict unless they lie below these.
+    While the null is measured one gradient more is held than there are tasks.
     """
 
     layer_gradient_norms: dict[str, dict[str, float]]
@@ -114,11 +115,13 @@ def _null_cosine(job: Job, model: MultitaskModel, draw: Draw, part: TaskGradient
     others = other_batches(job, draw)
     if others is None:
         return None
-    loss = sum(
-        (model.loss(part.task, training_batch(job, part.task, n).to(model.device)) for n in others), torch.zeros(())
-    )
-    other = torch.autograd.grad(loss, list(model.encoder.parameters()), allow_unused=True)  # leaves .grad alone
-    return float(gradients.cosines(gradients.gram_matrices([part.shared, other]).sum(0))[0, 1])
+    parameters, other = list(model.encoder.parameters()), list[Tensor | None]()
+    for number in others:
+        loss = model.loss(part.task, training_batch(job, part.task, number).to(model.device))
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)  # leaves .grad alone
+        other = gradients.weighted_sum_([other, found], torch.ones(2)) if other else list(found)
+    cosine = float(gradients.cosines(gradients.gram_matrices([part.shared, other]).sum(0))[0, 1])
+    return cosine if math.isfinite(cosine) else None
 
 
 def _layer(parameter: str) -> str:

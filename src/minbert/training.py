@@ -258,7 +258,10 @@ def _apply(job: Job, state: State, step: int, encoder_gradient: list[Tensor | No
     clip = job.recipe.gradients.clip
     norm = float(torch.nn.utils.clip_grad_norm_(state.model.parameters(), math.inf if clip == "off" else clip))
     if not math.isfinite(norm):
-        raise TrainingError(f"step {step}: a head's gradient is no longer a number; {REMEDY}")
+        heads = state.model.named_head_parameters()
+        broken = [n.split(".")[0] for n, w in heads if w.grad is not None and not w.grad.isfinite().all()]
+        whose = f"the head of task '{broken[0]}' has a gradient that" if broken else "the whole gradient"
+        raise TrainingError(f"step {step}: {whose} is no longer a number; {REMEDY}")
     optimizer.set_learning_rate(state.optimizer, _learning_rate_factor(job, step))
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
@@ -343,6 +346,12 @@ def _is_on_time(job: Job, step: int) -> bool:
 def evaluations(job: Job) -> int:
     """How many evaluations on dev a run has that goes to its last step, the one before the first step included."""
     return sum(_is_on_time(job, step) for step in range(1, job.last_step)) + len({0, job.last_step})
+
+
+def checkpoints(job: Job) -> int:
+    """How many times such a run saves its state between evaluations."""
+    every = job.recipe.training.checkpoint_every
+    return sum(not _is_on_time(job, step) for step in range(every, job.last_step, every))
 
 
 def _checkpoint_is_due(job: Job, state: State) -> bool:

@@ -10,7 +10,7 @@ from cli.conftest import Command
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minbert.experiments.local.threads", lambda jobs: 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def test_plan_run_and_status_agree(recipes: Path, tmp_path: Path, command: Command) -> None:

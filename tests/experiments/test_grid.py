@@ -10,6 +10,7 @@ import minbert
 from minbert.errors import DataError, MinbertError, RecipeError, RunError
 from minbert.experiments.grid import baselines, check, contrasts, expand, fault_of_folder, scores
 from minbert.recipes import load
+from minbert.training import begin, records
 from tiny import with_training
 
 Write = Callable[..., Path]
@@ -31,9 +32,8 @@ def write(values: dict[str, object], tmp_path: Path) -> Write:
 
 def train(path: Path, seed: int, runs: Path) -> None:
     recipe = load(path, [f"seed={seed}"])
-    minbert.train(recipe.model_copy(update={"name": f"seed-{seed}"}), runs=runs / recipe.name)
-    file = runs / recipe.name / f"seed-{seed}" / "recipe.toml"
-    file.write_text(file.read_text().replace(f'name = "seed-{seed}"', f'name = "{recipe.name}"'))
+    for _ in records(begin(recipe, runs / recipe.name / f"seed-{seed}")):
+        pass
 
 
 def test_every_recipe_has_its_first_seed_before_any_has_its_second(write: Write, tmp_path: Path) -> None:
@@ -79,7 +79,8 @@ def test_data_and_encoder_are_checked_before_anything_runs(write: Write, tmp_pat
         file.write("dog,cat,seven\n")
     with pytest.raises(DataError, match=r"task 'near': .*c\.csv, row 6"):
         check(cells, skip_bad_rows=False)
-    check(cells, skip_bad_rows=True)
+    read = check(cells, skip_bad_rows=True)
+    assert [name for name, reading in read.items() if reading.bad_rows] == ["near train", "near dev"]
     with pytest.raises(MinbertError, match="encoder 'nowhere'"):
         check(expand([write("C", encoder="nowhere")], tmp_path / "runs"), skip_bad_rows=True)
     assert not (tmp_path / "runs").exists()
@@ -104,9 +105,30 @@ def test_only_runs_of_the_same_recipe_and_data_are_gone_on_with(write: Write, tm
 
 
 def test_a_key_that_was_taken_out_counts_as_a_change(write: Write, values: dict[str, object], tmp_path: Path) -> None:
-    train(write("A", training=values["training"] | {"epochs": 1, "steps_per_epoch": 1}), 1, tmp_path / "runs")  # type: ignore[operator]
-    (cell,) = expand([write("A")], tmp_path / "runs")
-    assert "another training.steps_per_epoch;" in (fault_of_folder(cell) or "")
+    capped = values["training"] | {"epochs": 1, "steps_per_epoch": 1}  # type: ignore[operator]
+    near = values["tasks"]["near"] | {"head": "concat"}  # type: ignore[index]
+    tasks = values["tasks"] | {"near": near}  # type: ignore[operator]
+    order = {"kind": "round-robin", "order": ["near", "mood", "same"]}
+    train(write("A", training=capped, tasks=tasks, schedule=order), 1, tmp_path / "runs")
+    for changes, key in (
+        ({"tasks": tasks, "schedule": order}, "training.steps_per_epoch"),
+        ({"training": capped, "schedule": order}, "tasks.near.head"),
+        ({"training": capped, "tasks": tasks, "schedule": {"kind": "round-robin"}}, "schedule.order"),
+    ):
+        (cell,) = expand([_unresolved(write("A", **changes), changes)], tmp_path / "runs")
+        assert f"another {key};" in (fault_of_folder(cell) or "")
+
+
+def _unresolved(path: Path, changes: dict[str, object]) -> Path:
+    """The recipe's file without the order that writing it in full may have put there."""
+    assert "order" not in path.read_text() or "order" in changes["schedule"]  # type: ignore[operator]
+    return path
+
+
+def test_what_a_run_is_compared_with_is_no_part_of_it(write: Write, tmp_path: Path) -> None:
+    train(write("A"), 1, tmp_path / "runs")
+    (cell,) = expand([write("A", control={"of": "B", "key": "seed"})], tmp_path / "runs")
+    assert fault_of_folder(cell) is None
 
 
 def test_a_group_never_lies_in_a_single_runs_folder(write: Write, tmp_path: Path) -> None:
@@ -156,3 +178,5 @@ def test_a_control_is_compared_with_its_partner_where_both_are_there(write: Writ
     assert [(c.left, c.right, c.key) for c in contrasts([plain, other, control])] == [("C", "A", "seed")]
     assert [(c.left, c.right, c.key) for c in contrasts([plain, other])] == [("B", "A", "")]
     assert [(c.left, c.right) for c in contrasts([other, control])] == [("C", "B")]
+    alone = load({"name": "D", "tasks": {"sst": {}}})
+    assert [(c.left, c.right) for c in contrasts([plain, alone])] == []

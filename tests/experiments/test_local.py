@@ -10,9 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from minbert.errors import ModelError
 from minbert.experiments.grid import Cell, expand
-from minbert.experiments.local import News, run_cells
+from minbert.experiments.local import News, run_cells, threads
+from minbert.files import one_writer
+from minbert.model import MultitaskModel
 from minbert.runs import Run
 
 
@@ -39,7 +43,7 @@ def words(news: list[News]) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def one_thread_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minbert.experiments.local.threads", lambda jobs: 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
@@ -62,18 +66,19 @@ def test_every_run_is_done_once_and_keeps_what_it_should(cells: list[Cell], tmp_
 
 
 def test_stopped_and_begun_again_an_experiment_ends_in_the_same_bits(
-    recipes: Path, cells: list[Cell], tmp_path: Path
+    recipes: Path, cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = expand([recipes], tmp_path / "whole", seeds=2)
     list(run_cells(whole, jobs=2, skip_bad_rows=False))
-    for stop_after in (1, 2):
-        ended = 0
-        news = []
-        for one in run_cells(cells, 1, False, stopping=lambda: ended >= stop_after):  # noqa: B023
-            news.append(one)
-            ended += one.kind in ("begun", "done")
-        assert [n.kind for n in news if n.kind not in ("begun", "step")][-1] in ("stopped", "done")
-    assert any(cell.condition != "complete" for cell in cells)
+    monkeypatch.setattr("minbert.experiments.local.SECONDS_BETWEEN_STEPS", 0.0)
+    for kind in ("begun", "step", "done"):  # stop once a run is under way, amid its updates, and after it
+        seen: list[str] = []
+        for one in run_cells(cells, 1, False, stopping=lambda: kind in seen):  # noqa: B023
+            seen.append(one.kind)
+        assert seen[-1] in ("stopped", "done")
+    conditions = [cell.condition for cell in cells]
+    assert "complete" in conditions
+    assert "missing" in conditions
     list(run_cells(cells, 1, False))
     assert contents(tmp_path / "runs") == contents(tmp_path / "whole")
 
@@ -85,6 +90,31 @@ def test_a_kill_between_a_runs_end_and_its_tidying_is_made_good(cells: list[Cell
     (cells[3].run.last / "optimizer.safetensors").write_bytes(b"left over")
     list(run_cells(cells, 2, False))
     assert contents(tmp_path / "runs") == before
+
+
+def test_weights_that_were_kept_once_are_kept(recipes: Path, tmp_path: Path) -> None:
+    kept = expand([recipes / "sum.toml"], tmp_path / "runs", seeds=2, keep_weights=True)
+    list(run_cells(kept, 1, False))
+    before = contents(tmp_path / "runs")
+    assert "SUM/seed-2/best/model.safetensors" in before
+    list(run_cells(expand([recipes / "sum.toml"], tmp_path / "runs", seeds=2), 1, False))
+    assert contents(tmp_path / "runs") == before
+
+
+def test_a_run_without_weights_says_where_they_went(cells: list[Cell]) -> None:
+    list(run_cells(cells[:1] + cells[2:3], 1, False))
+    with pytest.raises(ModelError, match="is a run whose weights were not kept; take the first seed's, or --keep-weig"):
+        MultitaskModel.from_pretrained(cells[2].folder)
+    assert MultitaskModel.from_pretrained(cells[0].folder).tasks
+
+
+def test_runs_at_once_share_the_threads_of_one() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        assert [threads(jobs) for jobs in (1, 2, 3, 4, 9)] == [4, 2, 1, 1, 1]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(cells: list[Cell]) -> None:
@@ -132,17 +162,25 @@ def call(*more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*more), capture_output=True, text=True, env=ENVIRONMENT, check=False)
 
 
-def test_an_interrupt_saves_and_the_printed_command_goes_on(recipes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_saves_and_the_printed_command_goes_on(
+    recipes: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     options = [str(recipes), "--runs", str(tmp_path / "runs")]
     whole = call("run", str(recipes), "--runs", str(tmp_path / "whole"))
     assert whole.returncode == 0, whole.stderr
     process = subprocess.Popen(
-        command("run", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
+        command("run", *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        text=True,
+        start_new_session=True,
     )
     first = Run(tmp_path / "runs" / "PCG" / "seed-1")
     while not first.records():
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, number)  # to the workers too, as a terminal and a cluster do
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
@@ -153,3 +191,18 @@ def test_an_interrupt_saves_and_the_printed_command_goes_on(recipes: Path, tmp_p
     done = subprocess.run(line.split(), capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "runs") == contents(tmp_path / "whole")
+
+
+def test_workers_save_and_end_when_the_first_process_is_gone(recipes: Path, tmp_path: Path) -> None:
+    options = [str(recipes), "--runs", str(tmp_path / "runs")]
+    process = subprocess.Popen(
+        command("run", *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
+    )
+    first = Run(tmp_path / "runs" / "PCG" / "seed-1")
+    while not first.records():
+        time.sleep(0.01)
+    process.kill()
+    _, errors = process.communicate(timeout=120)  # ends when the last worker lets go of the stream
+    assert "Traceback" not in errors
+    with one_writer(first.folder):
+        assert not first.progress().is_complete or first.records()

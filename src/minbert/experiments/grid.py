@@ -3,13 +3,15 @@
 A cell is one run: a recipe with one seed, in runs/NAME/seed-K.
 """
 
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from minbert.data import read_splits
-from minbert.errors import MinbertError, RecipeError, RunError, several
+from minbert.data import Reading
+from minbert.errors import RecipeError, RunError, several
+from minbert.jobs import read_tasks
 from minbert.metrics import total
 from minbert.pretrained import locate
 from minbert.recipes import load
@@ -93,18 +95,21 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def check(cells: Sequence[Cell], skip_bad_rows: bool) -> None:
-    """Raises MinbertError, before anything runs, for what would stop a run at its start: its folder, data, encoder."""
+def check(cells: Sequence[Cell], skip_bad_rows: bool) -> dict[str, Reading]:
+    """Raises MinbertError, before anything runs, for what would stop a run at its start: its folder, data, encoder.
+
+    Gives what reading each file gave, by task and split, so that rows which were left out can be listed once.
+    """
     faults = [fault for cell in cells if (fault := fault_of_folder(cell))]
     if faults:
         raise RunError(several(faults, 2))
     for encoder in dict.fromkeys(cell.recipe.encoder for cell in cells):
         locate(encoder)
+    read: dict[str, Reading] = {}
     for name, task in _distinct_tasks(cells):
-        try:
-            read_splits(task, skip_bad_rows)
-        except MinbertError as error:
-            raise type(error)(f"task '{name}': {error}") from None
+        _, readings = read_tasks({name: task}, skip_bad_rows)
+        read |= {f"{name} {split}": reading for split, reading in readings[name].items()}
+    return read
 
 
 def fault_of_folder(cell: Cell) -> str | None:
@@ -113,7 +118,10 @@ def fault_of_folder(cell: Cell) -> str | None:
     if group.is_begun:
         return f"{group.folder} is a single run of its own; choose another --runs"
     if not run.is_begun:
-        run.check(resume=True, force=False)
+        try:
+            run.check(resume=True, force=False)
+        except RunError as error:
+            return str(error)
         return None
     remedy = "choose another --runs, or remove that folder"
     if changed := run.differences(cell.recipe):
@@ -143,14 +151,16 @@ class Contrast:
 
 
 def contrasts(recipes: Sequence[Recipe]) -> list[Contrast]:
-    """Every control with its partner, where both are there; without controls, every recipe with the first."""
+    """Every control with its partner, where both are there; without controls, every recipe with the first one that
+    has a task in common with it."""
     names = {recipe.name for recipe in recipes}
     controls = [
         Contrast(recipe.name, recipe.control.of, recipe.control.key)
         for recipe in recipes
         if recipe.control is not None and recipe.control.of in names
     ]
-    return controls or [Contrast(recipe.name, recipes[0].name, "") for recipe in recipes[1:]]
+    firsts = {r.name: next(first for first in recipes if first.tasks.keys() & r.tasks.keys()) for r in recipes}
+    return controls or [Contrast(name, first.name, "") for name, first in firsts.items() if name != first.name]
 
 
 @dataclass(frozen=True)
@@ -182,11 +192,9 @@ def _row(name: str, runs: Sequence[dict[str, float | None]]) -> Row:
     for key in runs[0]:
         found = [run[key] for run in runs]
         known = [value for value in found if value is not None]
-        complete = len(known) == len(found)
-        mean = sum(known) / len(known) if complete else None
-        values[key] = mean
-        spread = [(value - mean) ** 2 for value in known] if mean is not None and len(known) > 1 else []
-        deviations[key] = (sum(spread) / (len(spread) - 1)) ** 0.5 if spread else None
+        is_defined = len(known) == len(found)
+        values[key] = statistics.fmean(known) if is_defined else None
+        deviations[key] = statistics.stdev(known) if is_defined and len(known) > 1 else None
     return Row(name, len(runs), values, deviations)
 
 

@@ -1,7 +1,7 @@
 """Cells -> complete runs: in processes apart from this one, a few at a time, with news of them as they go on."""
 
+import contextlib
 import multiprocessing
-import os
 import signal
 import time
 import traceback
@@ -46,8 +46,10 @@ class Worker:
 
 
 def threads(jobs: int) -> int:
-    """Threads for each of so many runs at once: together they use every core once."""
-    return max(1, (os.cpu_count() or 1) // jobs)
+    """Threads for each of so many runs at once, which share those that a single one would take."""
+    import torch
+
+    return max(1, torch.get_num_threads() // jobs)
 
 
 def run_cells(
@@ -69,7 +71,7 @@ def run_cells(
                 stop.set()
                 waiting.clear()
             if waiting and len(workers) < jobs:
-                workers.append(_hire(threads(jobs), skip_bad_rows, stop))
+                workers.append(_hire(jobs, skip_bad_rows, stop))
             for worker in workers:
                 if worker.cell is None and waiting:
                     worker.cell = waiting.popleft()
@@ -80,15 +82,30 @@ def run_cells(
             workers = [worker for worker in workers if worker.process.is_alive() or worker.cell]
     finally:
         for worker in workers:
-            worker.process.terminate()
+            worker.process.kill()
 
 
-def _hire(threads: int, skip_bad_rows: bool, stop: Event) -> Worker:
+def _hire(jobs: int, skip_bad_rows: bool, stop: Event) -> Worker:
     ours, theirs = SPAWN.Pipe()
-    process = SPAWN.Process(target=_work, args=(threads, skip_bad_rows, stop, theirs), daemon=True)
-    process.start()
+    process = SPAWN.Process(target=_work, args=(jobs, skip_bad_rows, stop, theirs), daemon=True)
+    with _without_signals():
+        process.start()
     theirs.close()  # on this side: when the process dies the pipe ends
     return Worker(process, ours)
+
+
+@contextlib.contextmanager
+def _without_signals() -> Iterator[None]:
+    """Ignores Ctrl-C and termination inside the block, and in a process that is started there.
+
+    A terminal or a cluster sends them to every process of a group; the first one decides, and tells the others.
+    """
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _heard(workers: Sequence[Worker]) -> list[Worker]:
@@ -112,23 +129,26 @@ def _receive(worker: Worker) -> News:
     return news
 
 
-def _work(threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> None:
-    """Runs, one after another, in a process of their own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the first one decides
-    while True:
-        try:
-            cell = pipe.recv()
-        except EOFError:
-            return
-        started = time.perf_counter()
-        try:
-            is_done = _train(cell, threads, skip_bad_rows, stop, pipe)
-        except MinbertError as error:
-            pipe.send(News(cell, "failed", reason=str(error)))
-        except Exception:
-            pipe.send(News(cell, "failed", reason=traceback.format_exc(), is_ours=True))
-        else:
-            pipe.send(News(cell, "done" if is_done else "stopped", seconds=time.perf_counter() - started))
+def _work(jobs: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> None:
+    """Runs, one after another, in a process of their own, until the other side of the pipe is gone."""
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        number = threads(jobs)
+        while True:
+            pipe.send(_end_of(pipe.recv(), number, skip_bad_rows, stop, pipe))
+
+
+def _end_of(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> News:
+    """Trains a cell and says how that ended."""
+    started = time.perf_counter()
+    try:
+        is_done = _train(cell, threads, skip_bad_rows, stop, pipe)
+    except MinbertError as error:
+        return News(cell, "failed", reason=str(error))
+    except BrokenPipeError:
+        raise
+    except Exception:
+        return News(cell, "failed", reason=traceback.format_exc(), is_ours=True)
+    return News(cell, "done" if is_done else "stopped", seconds=time.perf_counter() - started)
 
 
 def _train(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> bool:

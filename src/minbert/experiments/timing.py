@@ -18,12 +18,13 @@ from minbert.jobs import Job, pool_once, prepare
 from minbert.runs import Run
 from minbert.schema import Recipe
 from minbert.tasks import Split
-from minbert.training import State, evaluations, update
+from minbert.training import State, checkpoints, evaluations, update
 
 UPDATES = 5  # timed for every set of tasks that an update trains
 ROWS = 256  # of dev, timed for every task
 SAVES = 1.5  # an evaluation saves the state, and about every second one a better model too
 ANSWER_BYTES = 100  # in Parquet and the course's file together, at most
+RECORD_BYTES = 700  # a line of metrics.jsonl with three tasks
 OF_THE_WHOLE = {"epochs", "max_steps", "steps_per_epoch", "scale", "evaluate_every", "patience", "checkpoint_every"}
 WITHOUT_COST: Any = {  # keys that leave the time of one update as it is
     "name": True,
@@ -37,7 +38,7 @@ WITHOUT_COST: Any = {  # keys that leave the time of one update as it is
 
 @dataclass(frozen=True)
 class Estimate:
-    """One run of a resolved recipe: its updates, the seconds from its process's start to its end, its bytes on disk.
+    """One run of a resolved recipe: its updates, the seconds from reading its data to its end, its bytes on disk.
 
     `kept` is left by a run that keeps its weights, `answers` by any other, and `peak` is held while a run goes on.
     """
@@ -53,7 +54,7 @@ class Estimate:
 
 @dataclass
 class Stopwatch:
-    """Times the parts of runs; what costs the same in two recipes is timed once."""
+    """Times the parts of runs; what costs the same in two recipes is timed once. Its `start` is a process's."""
 
     threads: int
     skip_bad_rows: bool
@@ -62,20 +63,24 @@ class Stopwatch:
     def estimate(self, cell: Cell) -> Estimate:
         """Prepares a recipe as its run would, and times an update, an evaluation and a save."""
         torch.set_num_threads(self.threads)
-        process = self._once("process", _start_a_process)
         started = time.perf_counter()
         job, model = prepare(cell.recipe, self.skip_bad_rows)
         job, state = pool_once(job, model), State.start(job, model)
-        seconds = process + time.perf_counter() - started
+        seconds = time.perf_counter() - started
         seconds += self._updates(job, state)
         number = evaluations(job)
         seconds += number * self._answers(job, state, "dev") + self._answers(job, state, "test")
-        checkpoints = job.last_step // job.recipe.training.checkpoint_every
         save, models, peak = _save(state)
-        seconds += (SAVES * number + checkpoints) * save
+        seconds += (SAVES * number + checkpoints(job)) * save
         rows = {split: {name: len(e) for name, e in job.encoded[split].items()} for split in job.encoded}
         answers = ANSWER_BYTES * sum(2 * sum(r.values()) for split, r in rows.items() if split != "train")
+        answers += RECORD_BYTES * (job.last_step + number)
         return Estimate(job.recipe, job.last_step, seconds, models + answers, answers, peak + answers, rows["dev"])
+
+    @property
+    def start(self) -> float:
+        """Seconds that a process takes before its first run."""
+        return self._once("process", _start_a_process)
 
     def _updates(self, job: Job, state: State) -> float:
         """Seconds for all updates: a few timed for every set of tasks, and set right by how much text they held."""
@@ -94,7 +99,8 @@ class Stopwatch:
         for name, examples in job.encoded[split].items():
             rows = np.random.default_rng(0).permutation(len(examples))[:ROWS]
             some = examples.take(rows)
-            key = (job.recipe.encoder, job.tasks[name].model_dump_json(), split, job.recipe.training.mode)
+            is_pooled = examples.pooled is not None
+            key = (job.recipe.encoder, job.tasks[name].model_dump_json(), split, is_pooled)
             seconds = self._once(key, partial(_time, partial(state.model.predict_encoded, name, some)))
             total += seconds * float(examples.lengths.sum() / some.lengths.sum())
         return total
