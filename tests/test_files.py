@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from minbert.errors import RunError
 from minbert.files import (
@@ -21,6 +20,7 @@ from minbert.files import (
     replacing_folder,
     write_text,
 )
+from minbert.pretrained import write_weights
 
 # Holds the folder given as argument until it is killed.
 HOLDER = """
@@ -114,10 +114,10 @@ def test_permissions_are_those_of_a_normal_file(tmp_path: Path, mask: int) -> No
         write_text(tmp_path / "ours", "x")
         with replacing_folder(tmp_path / "our-folder") as fresh:
             (fresh / "deep").mkdir()
-            save_file({"a": torch.zeros(2)}, fresh / "deep" / "by-a-library")
+            write_weights({"a": torch.zeros(2)}, fresh / "deep" / "weights")
     finally:
         os.umask(before)
-    for ours in (tmp_path / "ours", tmp_path / "our-folder" / "deep" / "by-a-library"):
+    for ours in (tmp_path / "ours", tmp_path / "our-folder" / "deep" / "weights"):
         assert ours.stat().st_mode == (tmp_path / "normal").stat().st_mode
     assert (tmp_path / "our-folder").stat().st_mode == (tmp_path / "folder").stat().st_mode
 

@@ -13,8 +13,7 @@ from minbert.bert import Bert
 from minbert.errors import RecipeError, TrainingError
 from minbert.jobs import pool_once, training_batch
 from minbert.recipes import load
-from minbert.runs import Run
-from tiny import start, with_training
+from tiny import assert_same, contents, start, with_training
 
 
 def frozen(values: dict[str, object], **changes: object) -> dict[str, object]:
@@ -154,15 +153,7 @@ def test_stopping_and_resuming_changes_nothing(values: dict[str, object], tmp_pa
             session.save()
             break
     parts = minbert.train(frozen(values), runs=tmp_path / "parts", resume=True)
-
-    def contents(run: Run) -> list[object]:
-        timeless = [{k: v for k, v in record.items() if k != "seconds"} for record in run.records()]
-        return [
-            timeless,
-            *((run.last / f"{part}.safetensors").read_bytes() for part in ("model", "heads", "optimizer")),
-        ]
-
-    assert contents(parts) == contents(whole)
+    assert_same(contents(parts.folder), contents(whole.folder))
 
 
 @pytest.mark.parametrize(

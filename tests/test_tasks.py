@@ -19,14 +19,14 @@ SCORE: dict[str, Any] = {"kind": "pair-regression", "text": ["a", "b"], "range":
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (ONE | {"text": ["a", "b"]}, 'a classification task has 1 text column(s), not 2; set text = "COLUMN"'),
+        (ONE | {"text": ["a", "b"]}, 'a classification task has 1 text column, not 2; set text = "COLUMN"'),
         (
             {"kind": "pair-classification"},
-            'a pair-classification task has 2 text column(s), not 1; set text = ["COLUMN", "COLUMN"]',
+            'a pair-classification task has 2 text columns, not 1; set text = ["COLUMN", "COLUMN"]',
         ),
         (
             SCORE | {"text": ["a"]},
-            'a pair-regression task has 2 text column(s), not 1; set text = ["COLUMN", "COLUMN"]',
+            'a pair-regression task has 2 text columns, not 1; set text = ["COLUMN", "COLUMN"]',
         ),
         (ONE | {"head": "concat"}, "head 'concat' does not fit a classification task; take one of linear"),
         (

@@ -2,9 +2,7 @@
 
 import contextlib
 import json
-import os
 import random
-import shlex
 import shutil
 import signal
 import subprocess
@@ -22,49 +20,16 @@ import minbert
 from minbert import training
 from minbert.cli.app import main
 from minbert.errors import DataError, MinbertError, ModelError, RunError
-from minbert.jobs import plan, prepare, seed_of
+from minbert.jobs import prepare, seed_of
 from minbert.recipes import load
 from minbert.runs import Progress, Run
 from minbert.schedules import SCHEDULES
 from minbert.training import EvaluationRecord, StepRecord
-from tiny import start, with_training
-
-
-def test_the_plan_is_what_is_drawn(values: dict[str, object]) -> None:
-    job, _ = start(with_training(values, steps_per_epoch=2, epochs=3))
-    drawn = dict.fromkeys(job.names, 0)
-    rows = {name: np.zeros(len(job.encoded["train"][name]), dtype=int) for name in job.names}
-    for step in range(1, job.last_step + 1):
-        for draw in job.schedule.draws(step):
-            name = job.names[draw.task]
-            drawn[name] += 1
-            np.add.at(rows[name], job.streams[name].batch(draw.first), 1)
-    for planned in plan(job):
-        assert planned.updates == drawn[planned.task]
-        assert planned.passes == pytest.approx(drawn[planned.task] / job.streams[planned.task].batches)
-        assert rows[planned.task].max() - rows[planned.task].min() <= 1  # a row's second turn waits for every first
+from tiny import ENVIRONMENT, PROGRAM, assert_same, contents, start, with_training
 
 
 def run_to_end(values: dict[str, object], runs: Path) -> Run:
     return minbert.train(values, runs=runs, resume=True)
-
-
-def contents(run: Run) -> dict[str, object]:
-    """All that must be equal between two runs of one recipe."""
-    records = [{k: v for k, v in record.items() if k != "seconds"} for record in run.records()]
-    files = [run.best / "model.safetensors", run.best / "heads.safetensors", run.last / "model.safetensors"]
-    files += [run.last / "heads.safetensors", run.last / "optimizer.safetensors"]
-    found: dict[str, object] = {"records": records} | {str(f.relative_to(run.folder)): f.read_bytes() for f in files}
-    for file in sorted(run.predictions.rglob("*.parquet")):
-        found[str(file.relative_to(run.folder))] = pl.read_parquet(file).to_dicts()
-    return found
-
-
-def assert_same(run: Run, reference: dict[str, object]) -> None:
-    found = contents(run)
-    assert found.keys() == reference.keys()
-    for key, value in reference.items():
-        assert found[key] == value, key
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)
@@ -72,20 +37,20 @@ def test_stopping_after_any_record_and_resuming_changes_nothing(
     values: dict[str, object], tmp_path: Path, kind: str
 ) -> None:
     values |= {"schedule": {"kind": kind}}
-    reference = contents(run_to_end(values, tmp_path / "whole"))
+    reference = contents(run_to_end(values, tmp_path / "whole").folder)
     for stop in (1, 2, 3, 5, 8):
         session = training.begin(load(values), tmp_path / "parts" / "tiny", resume=True)
         for count, _ in enumerate(training.records(session), start=1):
             if count == stop:
                 session.save()
                 break
-    assert_same(run_to_end(values, tmp_path / "parts"), reference)
+    assert_same(contents(run_to_end(values, tmp_path / "parts").folder), reference)
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(values: dict[str, object], tmp_path: Path) -> None:
-    first = contents(run_to_end(values, tmp_path / "1"))
-    assert_same(run_to_end(values, tmp_path / "2"), first)
-    assert contents(run_to_end(values | {"seed": 2}, tmp_path / "3"))["records"] != first["records"]
+    first = contents(run_to_end(values, tmp_path / "1").folder)
+    assert_same(contents(run_to_end(values, tmp_path / "2").folder), first)
+    assert contents(run_to_end(values | {"seed": 2}, tmp_path / "3").folder)["metrics.jsonl"] != first["metrics.jsonl"]
 
 
 def write_recipe(values: dict[str, object], path: Path) -> Path:
@@ -94,16 +59,12 @@ def write_recipe(values: dict[str, object], path: Path) -> Path:
 
 
 def command(recipe: Path, runs: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "minbert.cli.app", "train", str(recipe), "--runs", str(runs), *more]
-
-
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PATH": PATH}
+    return [*PROGRAM, "train", str(recipe), "--runs", str(runs), *more]
 
 
 def test_ten_kills_at_random_moments_change_nothing(values: dict[str, object], tmp_path: Path) -> None:
     values = with_training(values, epochs=40)
-    reference = contents(run_to_end(values, tmp_path / "whole"))
+    reference = contents(run_to_end(values, tmp_path / "whole").folder)
     recipe, moments = write_recipe(values, tmp_path / "tiny.toml"), random.Random(11)
     run, kills = Run(tmp_path / "killed" / "tiny"), 0
     while kills < 10:
@@ -123,7 +84,7 @@ def test_ten_kills_at_random_moments_change_nothing(values: dict[str, object], t
         process.wait()
         kills += 1
     assert kills == 10, "the run ended before its kills; make it longer"
-    assert_same(run_to_end(values, tmp_path / "killed"), reference)
+    assert_same(contents(run_to_end(values, tmp_path / "killed").folder), reference)
     assert not [f for f in run.folder.rglob(".*") if f.name != ".lock"]
 
 
@@ -159,32 +120,12 @@ def test_a_kill_during_a_save_changes_nothing(
     values: dict[str, object], tmp_path: Path, place: str, count: int
 ) -> None:
     values = with_training(values, epochs=2)
-    reference = contents(run_to_end(values, tmp_path / "whole"))
+    reference = contents(run_to_end(values, tmp_path / "whole").folder)
     recipe = write_recipe(values, tmp_path / "tiny.toml")
     words = [sys.executable, "-c", KILL_IN_SAVE, str(count), place, *command(recipe, tmp_path / "killed")[3:]]
     killed = subprocess.run(words, capture_output=True, env=ENVIRONMENT, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert_same(run_to_end(values, tmp_path / "killed"), reference)
-
-
-def test_an_interrupt_saves_and_prints_the_command_that_goes_on(values: dict[str, object], tmp_path: Path) -> None:
-    values = with_training(values, epochs=40)
-    reference = contents(run_to_end(values, tmp_path / "whole"))
-    recipe = write_recipe(values, tmp_path / "tiny.toml")
-    process = subprocess.Popen(
-        command(recipe, tmp_path / "parts"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
-    )
-    while not _size(tmp_path / "parts" / "tiny" / "metrics.jsonl"):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "is saved; go on with" in errors
-    assert "Traceback" not in errors
-    words = shlex.split(errors.strip().splitlines()[-1])
-    assert words[0] == "minbert"
-    subprocess.run(words, check=True, capture_output=True, env=ENVIRONMENT)
-    assert_same(Run(tmp_path / "parts" / "tiny"), reference)
+    assert_same(contents(run_to_end(values, tmp_path / "killed").folder), reference)
 
 
 def steps_and_evaluations(run: Run) -> tuple[int, list[int]]:
@@ -320,7 +261,7 @@ def test_a_refused_run_leaves_nothing_behind(
 
 def test_a_finished_run_is_replaced_only_by_force(values: dict[str, object], tmp_path: Path) -> None:
     run = run_to_end(values, tmp_path / "runs")
-    before = contents(run)
+    before = contents(run.folder)
     with pytest.raises(RunError, match="--resume goes on with it, --force replaces it, --name NAME makes another"):
         minbert.train(values, runs=tmp_path / "runs")
     with pytest.raises(RunError) as refused:
@@ -329,7 +270,7 @@ def test_a_finished_run_is_replaced_only_by_force(values: dict[str, object], tmp
         f"{run.folder} was started with seed = 1 (now 5); training.epochs = 4 (now 1)\n"
         "resume it with the same recipe, or give this one another --name"
     )
-    assert_same(run, before)
+    assert_same(contents(run.folder), before)
     minbert.train(with_training(values, epochs=1), runs=tmp_path / "runs", force=True)
     assert steps_and_evaluations(run)[0] == 2
 

@@ -27,7 +27,7 @@ def assert_same_weights(model: MultitaskModel, literal: MultitaskModel) -> None:
     for (name, ours), (_, theirs) in zip(model.named_parameters(), literal.named_parameters(), strict=True):
         if name.endswith("self.key.bias"):
             continue  # softmax ignores it: its gradient is rounding alone, which AdamW blows up to a full step
-        torch.testing.assert_close(ours, theirs, rtol=2e-4, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(ours, theirs, rtol=2e-4, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
 
 
 @pytest.mark.parametrize(("accumulate", "clip"), [(1, 0.5), (2, "off"), (3, 1.0)])
@@ -139,7 +139,7 @@ def literal_update(job: Job, model: MultitaskModel, adamw: torch.optim.AdamW, st
     for parameter, part in zip(encoder, total.split([p.numel() for p in encoder]), strict=True):
         parameter.grad = part.view_as(parameter).clone()
     for name, parameter in model.encoder.named_parameters():
-        if name.startswith("pooler"):
+        if name.startswith("pooler") and all(task.pooling == "mean" for task in job.tasks.values()):
             parameter.grad = None  # mean pooling never reaches it
     torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], 0.5)
     adamw.step()
@@ -158,20 +158,27 @@ def literal_adamw(model: MultitaskModel) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups)
 
 
-def test_three_updates_with_surgery_equal_literal_pcgrad_and_adamw(values: dict[str, object]) -> None:
+@pytest.mark.parametrize("pooled", [(), ("near",)])
+def test_three_updates_with_surgery_equal_literal_pcgrad_and_adamw(
+    values: dict[str, object], pooled: tuple[str, ...]
+) -> None:
+    """Where some tasks read the pooler's output and others never reach it, it has no gradient of the latter."""
     recipe = conflicting(values)
+    for task in pooled:
+        recipe["tasks"][task]["pooling"] = "cls"  # type: ignore[index]
     job, state = start_in_conflict(recipe)
     _, other = start_in_conflict(recipe)
     model = other.model.train()
-    adamw = literal_adamw(model)
+    adamw, found = literal_adamw(model), []
     for step in (1, 2, 3):
         record = training.update(job, state)
         assert list(record.losses) == ["mood", "near", "against"]
         conflicts = literal_update(job, model, adamw, step)
         assert conflicts == sum(cosine < 0 for cosine in record.cosines.values())
-        assert conflicts, "these tasks should pull apart"
         assert record.projections >= conflicts
         assert record.surgery_angle is not None
+        found.append(conflicts)
+    assert any(found), "these tasks should pull apart"
     assert_same_weights(state.model, model)
 
 

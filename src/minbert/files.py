@@ -54,7 +54,6 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             yield fresh
             for file in fresh.rglob("*"):
                 if file.is_file():
-                    file.chmod(fresh.stat().st_mode & 0o666)  # a library may have made it for the owner alone
                     _flush(file)
             if target.exists():
                 target.rename(_beside(target, "old"))

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -26,7 +25,7 @@ from minbert.files import write_text
 from minbert.heads import HEADS, POOLINGS
 from minbert.losses import LOSSES
 from minbert.predictions import Predictions
-from minbert.pretrained import load_encoder, load_tokenizer, locate, read_weights, save_encoder
+from minbert.pretrained import load_encoder, load_tokenizer, locate, read_weights, save_encoder, write_weights
 from minbert.tasks import TASK_NAME, Task
 from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts, pad
 
@@ -179,8 +178,7 @@ class MultitaskModel(nn.Module):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         save_encoder(self.encoder, self.tokenizer, folder)
-        heads = {key: weight.detach().cpu().contiguous() for key, weight in self.named_head_parameters()}
-        save_file(heads, folder / "heads.safetensors", metadata={"format": "pt"})
+        write_weights(dict(self.named_head_parameters()), folder / "heads.safetensors")
         stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in self.tasks.items()}
         write_text(folder / "tasks.json", json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
         write_text(folder / "README.md", self._card() + about)

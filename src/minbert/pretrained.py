@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -112,11 +113,17 @@ def save_encoder(bert: Bert, tokenizer: Tokenizer, folder: Path) -> None:
     """Writes config.json, model.safetensors and the tokenizer, as `transformers` reads them."""
     config = {"architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu"}
     write_text(folder / "config.json", json.dumps(config | asdict(bert.config), indent=2) + "\n")
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in bert.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    tensors = bert.state_dict()
+    write_weights(tensors, folder / "model.safetensors")
     write_text(folder / "tokenizer.json", tokenizer.to_str(pretty=True))
     about = {"tokenizer_class": "BertTokenizer", "model_max_length": bert.config.max_position_embeddings}
     write_text(folder / "tokenizer_config.json", json.dumps(about, indent=2) + "\n")
+
+
+def write_weights(tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Writes tensors of any device under their keys."""
+    save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, file, metadata={"format": "pt"})
+    file.chmod(file.parent.stat().st_mode & 0o666)  # a normal file's permissions; the library's are for the owner alone
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:

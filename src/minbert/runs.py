@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors.torch import save_file
 
 from minbert import predictions as answers
 from minbert.errors import RunError, several, shown
 from minbert.files import check_place, make_folder, one_writer, recover_folder, replacing_folder, write_text
 from minbert.model import MultitaskModel
 from minbert.predictions import Predictions
-from minbert.pretrained import read_weights
+from minbert.pretrained import read_weights, write_weights
 from minbert.recipes import load
 from minbert.schema import Recipe
 from minbert.tasks import COURSE, SPLITS, Split, Task
@@ -138,11 +137,11 @@ class Run:
         with replacing_folder(self.last) as folder:
             model.save_pretrained(folder)
             tensors = {
-                f"{name}.{key}": tensor.detach().cpu().contiguous()
+                f"{name}.{key}": tensor
                 for name, parameter in model.named_parameters()
                 for key, tensor in optimizer.state.get(parameter, {}).items()
             }
-            save_file(tensors, folder / "optimizer.safetensors")
+            write_weights(tensors, folder / "optimizer.safetensors")
             write_text(folder / "progress.json", json.dumps(asdict(progress), indent=2) + "\n")
 
     def load_last(self, model: MultitaskModel, optimizer: torch.optim.Optimizer) -> Progress | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from minbert.errors import counted
 from minbert.heads import HEADS, POOLINGS
 from minbert.losses import LOSSES
 from minbert.metrics import METRICS
@@ -93,7 +94,9 @@ class Task(BaseModel):
         traits = KINDS[self.kind]
         if len(self.text_columns) != traits.texts:
             given, remedy = len(self.text_columns), '"COLUMN"' if traits.texts == 1 else '["COLUMN", "COLUMN"]'
-            raise ValueError(f"a {self.kind} task has {traits.texts} text column(s), not {given}; set text = {remedy}")
+            raise ValueError(
+                f"a {self.kind} task has {counted(traits.texts, 'text column')}, not {given}; set text = {remedy}"
+            )
         for key, known, allowed in (
             ("head", HEADS, traits.heads),
             ("loss", LOSSES, traits.losses),

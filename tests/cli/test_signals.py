@@ -1,7 +1,6 @@
 """Signals to a real process that trains: the first one saves and says how to go on, the second one ends it at once."""
 
 import contextlib
-import os
 import shlex
 import signal
 import subprocess
@@ -15,11 +14,8 @@ import pytest
 from minbert.files import one_writer
 from minbert.recipes import load
 from minbert.runs import Run
-from tiny import with_training
+from tiny import ENVIRONMENT, PROGRAM, with_training
 
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PATH": PATH}
-TRAIN = [sys.executable, "-m", "minbert.cli.app", "train"]
 # A program whose first update hardly ends; it says when it has begun, and when it no longer waits for its end.
 STUCK = """
 import signal, sys, time
@@ -63,7 +59,7 @@ def wait_for_records(process: subprocess.Popen[str], file: Path, more_than: int)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_prints_the_command_that_goes_on(words: list[str], tmp_path: Path, number: int) -> None:
-    run, command, before = Run(tmp_path / "runs" / "tiny"), [*TRAIN, *words], -1
+    run, command, before = Run(tmp_path / "runs" / "tiny"), [*PROGRAM, "train", *words], -1
     metrics = run.folder / "metrics.jsonl"
     for _ in range(2):  # the run, and the run gone on with by the command that was printed
         with running(command) as process:

@@ -1,11 +1,9 @@
 """Runs in processes of their own: complete, stopped and gone on with, failed, killed; and the commands around them."""
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,23 +16,7 @@ from minbert.experiments.local import News, run_cells, threads
 from minbert.files import one_writer
 from minbert.model import MultitaskModel
 from minbert.runs import Run
-
-
-def contents(runs: Path) -> dict[str, object]:
-    """Every file of an experiment, without seconds and what it ran on."""
-    found: dict[str, object] = {}
-    for file in sorted(path for path in runs.rglob("*") if path.is_file() and path.name != "environment.json"):
-        name = str(file.relative_to(runs))
-        if file.suffix in (".json", ".jsonl"):
-            lines = (
-                [json.loads(line) for line in file.read_text().splitlines()]
-                if file.suffix == ".jsonl"
-                else [json.loads(file.read_text())]
-            )
-            found[name] = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-        else:
-            found[name] = file.read_bytes()
-    return found
+from tiny import ENVIRONMENT, PROGRAM, assert_same, contents
 
 
 def words(news: list[News]) -> list[str]:
@@ -62,7 +44,7 @@ def test_every_run_is_done_once_and_keeps_what_it_should(cells: list[Cell], tmp_
         assert cell.run.recipe().seed == cell.recipe.seed
     before = contents(tmp_path / "runs")
     assert list(run_cells(cells, jobs=1, skip_bad_rows=False)) == []
-    assert contents(tmp_path / "runs") == before
+    assert_same(contents(tmp_path / "runs"), before)
 
 
 def test_stopped_and_begun_again_an_experiment_ends_in_the_same_bits(
@@ -80,7 +62,7 @@ def test_stopped_and_begun_again_an_experiment_ends_in_the_same_bits(
     assert "complete" in conditions
     assert "missing" in conditions
     list(run_cells(cells, 1, False))
-    assert contents(tmp_path / "runs") == contents(tmp_path / "whole")
+    assert_same(contents(tmp_path / "runs"), contents(tmp_path / "whole"))
 
 
 def test_a_kill_between_a_runs_end_and_its_tidying_is_made_good(cells: list[Cell], tmp_path: Path) -> None:
@@ -89,7 +71,7 @@ def test_a_kill_between_a_runs_end_and_its_tidying_is_made_good(cells: list[Cell
     shutil.copytree(cells[0].run.best, cells[3].run.best)
     (cells[3].run.last / "optimizer.safetensors").write_bytes(b"left over")
     list(run_cells(cells, 2, False))
-    assert contents(tmp_path / "runs") == before
+    assert_same(contents(tmp_path / "runs"), before)
 
 
 def test_weights_that_were_kept_once_are_kept(recipes: Path, tmp_path: Path) -> None:
@@ -98,7 +80,7 @@ def test_weights_that_were_kept_once_are_kept(recipes: Path, tmp_path: Path) -> 
     before = contents(tmp_path / "runs")
     assert "SUM/seed-2/best/model.safetensors" in before
     list(run_cells(expand([recipes / "sum.toml"], tmp_path / "runs", seeds=2), 1, False))
-    assert contents(tmp_path / "runs") == before
+    assert_same(contents(tmp_path / "runs"), before)
 
 
 def test_a_run_without_weights_says_where_they_went(cells: list[Cell]) -> None:
@@ -150,12 +132,8 @@ def test_a_process_that_dies_is_a_failure_of_its_run_alone(cells: list[Cell], mo
     assert len(news) == 4
 
 
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PATH": PATH, "COLUMNS": "100"}
-
-
 def command(*more: str) -> list[str]:
-    return [sys.executable, "-m", "minbert.cli.app", "experiment", *more]
+    return [*PROGRAM, "experiment", *more]
 
 
 def call(*more: str) -> subprocess.CompletedProcess[str]:
@@ -183,14 +161,14 @@ def test_a_signal_to_all_saves_and_the_printed_command_goes_on(
     os.killpg(process.pid, number)  # to the workers too, as a terminal and a cluster do
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
-    assert "Traceback" not in errors
+    assert "Traceback" not in errors, errors
     line = errors.strip().splitlines()[-1]
     assert line == " ".join(["minbert", "experiment", "run", *options])
     status = call("status", *options)
     assert "0 of 1" in status.stdout
     done = subprocess.run(line.split(), capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "runs") == contents(tmp_path / "whole")
+    assert_same(contents(tmp_path / "runs"), contents(tmp_path / "whole"))
 
 
 def test_workers_save_and_end_when_the_first_process_is_gone(recipes: Path, tmp_path: Path) -> None:
@@ -203,6 +181,6 @@ def test_workers_save_and_end_when_the_first_process_is_gone(recipes: Path, tmp_
         time.sleep(0.01)
     process.kill()
     _, errors = process.communicate(timeout=120)  # ends when the last worker lets go of the stream
-    assert "Traceback" not in errors
+    assert "Traceback" not in errors, errors
     with one_writer(first.folder):
         assert not first.progress().is_complete or first.records()

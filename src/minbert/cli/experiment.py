@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minbert.cli.train import DataOption, SkipOption, interrupts
-from minbert.errors import RunInterruptedError
+from minbert.errors import RunInterruptedError, counted
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from minbert.data import Reading
-    from minbert.experiments.grid import Cell
+    from minbert.experiments.grid import Cell, Contrast
     from minbert.experiments.local import News
     from minbert.experiments.timing import Estimate
 
@@ -52,7 +52,7 @@ def plan(
 ) -> None:
     """Time some updates and say what all runs would take: hours, disk, and the smallest difference they could show."""
     from minbert.cli.show import messages, results
-    from minbert.experiments.grid import check, expand
+    from minbert.experiments.grid import check, contrasts, expand
     from minbert.experiments.local import threads
     from minbert.experiments.timing import Stopwatch
 
@@ -66,9 +66,10 @@ def plan(
             estimates[cell.recipe.name] = watch.estimate(cell)
     results.print(_plan_table(list(estimates.values())))
     results.print(_whole_plan(cells, estimates, jobs, watch.start), soft_wrap=True)
-    results.print()
-    results.print(_contrast_table(list(estimates.values()), seeds))
-    results.print(_contrast_note(seeds), soft_wrap=True)
+    if found := contrasts([estimate.recipe for estimate in estimates.values()]):
+        results.print()
+        results.print(_contrast_table(found, estimates, seeds))
+        results.print(_contrast_note(seeds), soft_wrap=True)
 
 
 @experiment_app.command()
@@ -91,7 +92,7 @@ def run(
     cells = expand(paths, runs, seeds, scale, overrides or (), data, keep_weights)
     _show_readings(check(cells, skip_bad_rows))
     left = sum(cell.condition != "complete" for cell in cells)
-    messages.print(f"{len(cells)} runs, {len(cells) - left} of them complete already, {left} to do")
+    messages.print(f"{counted(len(cells), 'run')}: {len(cells) - left} complete already, {left} to do")
     failures: list[News] = []
     with interrupts() as interrupted, ExperimentDisplay(len(cells), len(cells) - left) as display:
         for news in run_cells(cells, jobs, skip_bad_rows, lambda: bool(interrupted)):
@@ -139,7 +140,7 @@ def status(
         return
     results.print(_status_table(cells))
     counts = {word: sum(c.condition == word for c in cells) for word in ("complete", "stopped", "missing")}
-    results.print(", ".join(f"{count} {word}" for word, count in counts.items()) + f" of {len(cells)} runs")
+    results.print(", ".join(f"{count} {word}" for word, count in counts.items()) + f" of {counted(len(cells), 'run')}")
     for cell in cells:
         if fault := fault_of_folder(cell):
             results.print(f"warning: {fault}", soft_wrap=True)
@@ -227,26 +228,21 @@ def _gigabytes(size: float) -> str:
 
 
 def _whole_plan(cells: Sequence[Cell], estimates: dict[str, Estimate], jobs: int, start: float) -> str:
-    """Hours and disk of all runs together, of those that are not complete, and of the largest moment."""
+    """Hours and disk of all runs together, of what of them is left to do, and of the largest moment."""
     left = [cell for cell in cells if cell.condition != "complete"]
 
-    def hours(some: Sequence[Cell]) -> float:
-        seconds = sum(estimates[cell.recipe.name].seconds * _share_left(cell, estimates) for cell in some)
-        return (seconds / jobs + (start if some else 0)) / 3600
+    def hours(shares: Sequence[tuple[Cell, float]]) -> float:
+        seconds = sum(estimates[cell.recipe.name].seconds * share for cell, share in shares)
+        return (seconds / jobs + (start if shares else 0)) / 3600
 
+    whole = hours([(cell, 1.0) for cell in cells])
+    rest = hours([(cell, 1 - cell.progress.step / max(1, estimates[cell.recipe.name].updates)) for cell in left])
     kept = sum(estimates[c.recipe.name].kept if c.keeps_weights else estimates[c.recipe.name].answers for c in cells)
     peak = kept + jobs * max(estimate.peak for estimate in estimates.values())
     return (
-        f"{len(cells)} runs: {hours(cells):.2f} hours in all, {hours(left):.2f} for the {len(left)} that are not "
-        f"complete ({jobs} at once); {_gigabytes(kept)} GB of disk in the end, {_gigabytes(peak)} GB on the way"
+        f"{counted(len(cells), 'run')}: {whole:.2f} hours in all, {rest:.2f} for {len(left)} not "
+        f"complete yet ({jobs} at once); {_gigabytes(kept)} GB of disk in the end, {_gigabytes(peak)} GB on the way"
     )
-
-
-def _share_left(cell: Cell, estimates: dict[str, Estimate]) -> float:
-    """Of a run's updates; a run that is complete counts as a whole, since only plans of everything ask for it."""
-    if cell.condition != "stopped":
-        return 1.0
-    return 1 - cell.progress.step / max(1, estimates[cell.recipe.name].updates)
 
 
 def _show_readings(readings: dict[str, Reading]) -> None:
@@ -256,30 +252,30 @@ def _show_readings(readings: dict[str, Reading]) -> None:
         show_reading(file, reading)
 
 
-def _contrast_table(estimates: Sequence[Estimate], seeds: int) -> Table:
+def _contrast_table(found: Sequence[Contrast], estimates: dict[str, Estimate], seeds: int) -> Table:
     """How small a difference each contrast could show, task by task; before any run it depends on dev's size alone."""
     from minbert.cli.show import number, table
     from minbert.comparison import smallest_visible_difference
-    from minbert.experiments.grid import contrasts
 
     sizes: dict[str, dict[str, tuple[str, int]]] = {}
-    for estimate in estimates:
-        scored = {name: task for name, task in estimate.recipe.tasks.items() if name in estimate.dev_rows}
-        own = {name: (task.metric or "", estimate.dev_rows[name]) for name, task in scored.items()}
-        sizes[estimate.recipe.name] = own
-    tasks = list(dict.fromkeys(name for of_recipe in sizes.values() for name in of_recipe))
+    for name, estimate in estimates.items():
+        scored = {task: t for task, t in estimate.recipe.tasks.items() if task in estimate.dev_rows}
+        sizes[name] = {task: (t.metric or "", estimate.dev_rows[task]) for task, t in scored.items()}
+    tasks = list(dict.fromkeys(task for of_recipe in sizes.values() for task in of_recipe))
 
     def visible(examples: Sequence[tuple[str, int]]) -> str:
-        found = smallest_visible_difference(examples, seeds)
-        return "unknown" if found is None else number(found)
+        difference = smallest_visible_difference(examples, seeds)
+        return "unknown" if difference is None else number(difference)
 
+    keyed = ["differs in"] if any(contrast.key for contrast in found) else []
     rows = []
-    for contrast in contrasts([estimate.recipe for estimate in estimates]):
+    for contrast in found:
         own = {task: size for task, size in sizes[contrast.left].items() if task in sizes[contrast.right]}
+        key = [contrast.key] if keyed else []
         cells = [visible([own[task]]) if task in own else "" for task in tasks]
-        rows.append([contrast.left, contrast.right, contrast.key, *cells, visible(list(own.values()))])
-    columns = ("recipe", "against", "differs in", *tasks, "sum")
-    return table("Smallest visible difference on dev", columns, rows, left=3)
+        rows.append([contrast.left, contrast.right, *key, *cells, visible(list(own.values()))])
+    columns = ("recipe", "against", *keyed, *tasks, "sum")
+    return table("Smallest visible difference on dev", columns, rows, left=2 + len(keyed))
 
 
 def _contrast_note(seeds: int) -> str:

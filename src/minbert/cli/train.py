@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minbert.errors import RunError, RunInterruptedError
+from minbert.errors import RunError, RunInterruptedError, counted
 
 if TYPE_CHECKING:
     from minbert.evaluation import Evaluation
@@ -138,7 +138,7 @@ def show_job(job: Job) -> None:
                 messages.print(f"warning: {name} {split}: {cut:,} texts are longer than the limit and lose their end")
     plans = plan(job)
     messages.print(plan_table(plans))
-    messages.print(f"{job.last_step:,} updates; texts are cut at {job.max_length} tokens")
+    messages.print(f"{counted(job.last_step, 'update')}; texts are cut at {job.max_length} tokens")
     for warning in plan_warnings(plans):
         messages.print(f"warning: {warning}")
 

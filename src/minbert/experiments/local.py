@@ -131,7 +131,7 @@ def _receive(worker: Worker) -> News:
 
 def _work(jobs: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> None:
     """Runs, one after another, in a process of their own, until the other side of the pipe is gone."""
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, BrokenPipeError), _without_signals():  # polars, once imported, takes Ctrl-C
         number = threads(jobs)
         while True:
             pipe.send(_end_of(pipe.recv(), number, skip_bad_rows, stop, pipe))
