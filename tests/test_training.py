@@ -213,14 +213,15 @@ def test_a_run_knows_what_it_ran_on(values: dict[str, object], tmp_path: Path) -
     assert "head_lr = 0.05" in (run.folder / "recipe.toml").read_text()
 
 
-def test_resuming_uses_the_recorded_threads(values: dict[str, object], tmp_path: Path) -> None:
+def test_resuming_uses_the_recorded_kernels(values: dict[str, object], tmp_path: Path) -> None:
     run = run_to_end(with_training(values, epochs=1), tmp_path / "runs")
     file = run.folder / "environment.json"
-    file.write_text(json.dumps(run.environment() | {"threads": 2}))
+    file.write_text(json.dumps(run.environment() | {"threads": 2, "float32_matmul_precision": "high"}))
     (run.last / "progress.json").write_text(json.dumps(vars(Progress())))
     session = training.begin(load(with_training(values, epochs=1)), tmp_path / "runs" / "tiny", resume=True)
     before = torch.get_num_threads()
-    assert [torch.get_num_threads() for _ in training.records(session)] == [2, 2, 2, 2]
+    seen = [(torch.get_num_threads(), torch.get_float32_matmul_precision()) for _ in training.records(session)]
+    assert seen == 4 * [(2, "high")]
     assert torch.get_num_threads() == before
 
 

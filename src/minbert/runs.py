@@ -19,6 +19,7 @@ import torch
 from minbert import predictions as answers
 from minbert.errors import RunError, several, shown
 from minbert.files import check_place, make_folder, one_writer, recover_folder, replacing_folder, write_text
+from minbert.kernels import Kernels
 from minbert.model import MultitaskModel
 from minbert.predictions import Predictions
 from minbert.pretrained import read_weights, write_weights
@@ -126,6 +127,11 @@ class Run:
         """Appends a record to metrics.jsonl."""
         with self._metrics.open("a", encoding="utf-8", newline="\n") as handle:
             handle.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def kernels(self) -> Kernels:
+        """Those that the run was started with."""
+        found = self.environment()
+        return Kernels(found["threads"], found["float32_matmul_precision"])
 
     def save_best(self, model: MultitaskModel, about: str) -> None:
         """Replaces best/ by the model as it is."""
@@ -260,7 +266,7 @@ class Run:
                 entry.unlink()
 
 
-def environment(recipe: Recipe, encoder: Path, device: torch.device) -> dict[str, Any]:
+def environment(recipe: Recipe, encoder: Path, device: torch.device, kernels: Kernels) -> dict[str, Any]:
     """What a run's numbers may depend on: versions, processor, threads, kernels, encoder, data, and the command."""
     files = sorted({file for task in recipe.tasks.values() for split in SPLITS if (file := getattr(task, split))})
     return {
@@ -270,8 +276,7 @@ def environment(recipe: Recipe, encoder: Path, device: torch.device) -> dict[str
         "processor": _processor(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        **asdict(kernels),
         "encoder": str(encoder),
         "data": {file: _sha256(Path(file)) for file in files},
         "command": sys.argv,

@@ -4,7 +4,6 @@ Everything that step t does depends on (seed, t) and the weights alone, so resum
 Letters in shapes: T tasks.
 """
 
-import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from minbert import gradients, optimizer
 from minbert.errors import TrainingError
 from minbert.evaluation import Evaluation, evaluate
 from minbert.jobs import Job, pool_once, prepare, seed_of
+from minbert.kernels import Kernels, measure
 from minbert.model import MultitaskModel
 from minbert.optimizer import AdamWSettings
 from minbert.recipes import load
@@ -111,6 +111,7 @@ class Session:
     run: Run
     job: Job
     state: State
+    kernels: Kernels
     resume: bool
     force: bool
 
@@ -140,13 +141,21 @@ def train(
 
 
 def begin(
-    recipe: Recipe, folder: Path, skip_bad_rows: bool = False, resume: bool = False, force: bool = False
+    recipe: Recipe,
+    folder: Path,
+    skip_bad_rows: bool = False,
+    resume: bool = False,
+    force: bool = False,
+    kernels: Kernels | None = None,
 ) -> Session:
-    """Reads and checks all that the recipe names, for a run in `folder`; nothing is written yet."""
+    """Reads and checks all that the recipe names, for a run in `folder`; nothing is written yet.
+
+    Without `kernels` the fastest ones are found by measuring; a run that is gone on with keeps its own.
+    """
     run = Run(folder)
     run.check(resume, force)
     job, model = prepare(recipe, skip_bad_rows)
-    return Session(run, job, State.start(job, model), resume, force)
+    return Session(run, job, State.start(job, model), kernels or measure(), resume, force)
 
 
 def records(session: Session) -> Iterator[Record]:
@@ -155,8 +164,8 @@ def records(session: Session) -> Iterator[Record]:
     The caller may stop after any record: `Session.save` then saves what a later session goes on from.
     """
     run, job, state = session.run, session.job, session.state
-    about = environment(job.recipe, job.encoder, state.model.device)
-    with run.writing(job.recipe, about, session.resume, session.force), _threads(run.environment()["threads"]):
+    about = environment(job.recipe, job.encoder, state.model.device, session.kernels)
+    with run.writing(job.recipe, about, session.resume, session.force), run.kernels().in_use():
         if run.progress().is_complete:
             state.progress = run.progress()
             return
@@ -179,17 +188,6 @@ def _keep(session: Session, record: EvaluationRecord) -> None:
     if record.is_best:
         run.write_predictions("best", record.split, model, answered)
         run.save_best(model, about_training(session.job, record))
-
-
-@contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Computes with so many threads inside the block: sums in another order have other bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def steps(job: Job, state: State) -> Iterator[Record]:

@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from minbert.errors import ModelError
+from minbert.experiments import local
 from minbert.experiments.grid import Cell, expand
-from minbert.experiments.local import News, run_cells, threads
+from minbert.experiments.local import News, run_cells
 from minbert.files import one_writer
+from minbert.kernels import Kernels
 from minbert.model import MultitaskModel
 from minbert.runs import Run
 from tiny import ENVIRONMENT, PROGRAM, assert_same, contents
@@ -90,13 +91,12 @@ def test_a_run_without_weights_says_where_they_went(cells: list[Cell]) -> None:
     assert MultitaskModel.from_pretrained(cells[0].folder).tasks
 
 
-def test_runs_at_once_share_the_threads_of_one() -> None:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(4)
-        assert [threads(jobs) for jobs in (1, 2, 3, 4, 9)] == [4, 2, 1, 1, 1]
-    finally:
-        torch.set_num_threads(before)
+def test_kernels_are_measured_once_for_all_runs(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(local, "measure", lambda jobs: asked.append(jobs) or Kernels(1, "high"))
+    list(run_cells(cells, 2, False))
+    assert asked == [2]
+    assert {cell.run.kernels() for cell in cells} == {Kernels(1, "high")}
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(cells: list[Cell]) -> None:
@@ -110,8 +110,6 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(cells: list[Cell]) -> No
 
 
 def test_a_process_that_dies_is_a_failure_of_its_run_alone(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
-    from minbert.experiments import local
-
     hire = local._hire
     hired: list[local.Worker] = []
 

@@ -9,10 +9,12 @@ from minbert.experiments import timing
 from minbert.experiments.grid import Cell, expand
 from minbert.experiments.timing import ANSWER_BYTES, RECORD_BYTES, SAVES, Stopwatch
 from minbert.jobs import prepare
+from minbert.kernels import Kernels
 from minbert.recipes import load
 from minbert.training import begin, records
 from tiny import with_training
 
+KERNELS = Kernels(1, "highest")
 UPDATE, EVALUATION, SAVE = 1000.0, 10.0, 100.0  # seconds, so far apart that a sum shows its parts
 
 
@@ -30,7 +32,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     save, time = timing._save, timing._time
     monkeypatch.setattr(timing, "_time", lambda work: EVALUATION if isinstance(work, partial) else time(work))
     monkeypatch.setattr(timing, "_save", lambda state: (SAVE, *save(state)[1:]))
-    return Stopwatch(threads=1, skip_bad_rows=False)
+    return Stopwatch(KERNELS, skip_bad_rows=False)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_every_part_counts_as_often_as_the_run_does_it(
 
 def test_what_stays_on_disk_is_counted_from_what_is_there(values: dict[str, object], tmp_path: Path) -> None:
     cell = cell_of(values, tmp_path, epochs=2)
-    estimate = Stopwatch(1, False).estimate(cell)
+    estimate = Stopwatch(KERNELS, False).estimate(cell)
     for _ in records(begin(cell.recipe, cell.folder)):
         pass
     under_way = sum(file.stat().st_size for file in cell.folder.rglob("*") if file.is_file())
@@ -76,7 +78,7 @@ def test_what_stays_on_disk_is_counted_from_what_is_there(values: dict[str, obje
 
 
 def test_what_costs_the_same_is_timed_once(values: dict[str, object], tmp_path: Path) -> None:
-    watch, timed = Stopwatch(1, False), []
+    watch, timed = Stopwatch(KERNELS, False), []
     once = watch._once
     watch._once = lambda key, measure: once(key, lambda: timed.append(key) or measure())  # type: ignore[method-assign]
     cell = cell_of(values, tmp_path, epochs=1)

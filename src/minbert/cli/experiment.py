@@ -53,12 +53,12 @@ def plan(
     """Time some updates and say what all runs would take: hours, disk, and the smallest difference they could show."""
     from minbert.cli.show import messages, results
     from minbert.experiments.grid import check, contrasts, expand
-    from minbert.experiments.local import threads
     from minbert.experiments.timing import Stopwatch
+    from minbert.kernels import measure
 
     cells = expand(paths, runs, seeds, scale, overrides or (), data, keep_weights)
     _show_readings(check(cells, skip_bad_rows))
-    watch = Stopwatch(threads(jobs), skip_bad_rows)
+    watch = Stopwatch(measure(jobs), skip_bad_rows)
     estimates: dict[str, Estimate] = {}
     for cell in cells:
         if cell.recipe.name not in estimates:

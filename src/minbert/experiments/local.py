@@ -15,6 +15,7 @@ from typing import Literal
 
 from minbert.errors import MinbertError
 from minbert.experiments.grid import Cell
+from minbert.kernels import Kernels, measure
 
 SECONDS_BETWEEN_STEPS = 0.5  # told of by a run at most so often
 SPAWN = multiprocessing.get_context("spawn")  # a forked torch may hang
@@ -45,21 +46,15 @@ class Worker:
     cell: Cell | None = None
 
 
-def threads(jobs: int) -> int:
-    """Threads for each of so many runs at once, which share those that a single one would take."""
-    import torch
-
-    return max(1, torch.get_num_threads() // jobs)
-
-
 def run_cells(
     cells: Sequence[Cell], jobs: int, skip_bad_rows: bool, stopping: Callable[[], bool] = lambda: False
 ) -> Iterator[News]:
     """Trains every cell that is not complete, at most `jobs` at once, and yields their news.
 
-    A run that fails is told of and the others go on. Once `stopping` is true no run is begun, and those under way
-    save their state and end.
+    The fastest kernels are found once for all of them. A run that fails is told of and the others go on. Once
+    `stopping` is true no run is begun, and those under way save their state and end.
     """
+    kernels = measure(jobs)
     waiting = deque(cell for cell in cells if cell.condition != "complete")
     for cell in cells:
         if cell.condition == "complete":
@@ -71,7 +66,7 @@ def run_cells(
                 stop.set()
                 waiting.clear()
             if waiting and len(workers) < jobs:
-                workers.append(_hire(jobs, skip_bad_rows, stop))
+                workers.append(_hire(kernels, skip_bad_rows, stop))
             for worker in workers:
                 if worker.cell is None and waiting:
                     worker.cell = waiting.popleft()
@@ -85,9 +80,9 @@ def run_cells(
             worker.process.kill()
 
 
-def _hire(jobs: int, skip_bad_rows: bool, stop: Event) -> Worker:
+def _hire(kernels: Kernels, skip_bad_rows: bool, stop: Event) -> Worker:
     ours, theirs = SPAWN.Pipe()
-    process = SPAWN.Process(target=_work, args=(jobs, skip_bad_rows, stop, theirs), daemon=True)
+    process = SPAWN.Process(target=_work, args=(kernels, skip_bad_rows, stop, theirs), daemon=True)
     with _without_signals():
         process.start()
     theirs.close()  # on this side: when the process dies the pipe ends
@@ -129,19 +124,18 @@ def _receive(worker: Worker) -> News:
     return news
 
 
-def _work(jobs: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> None:
+def _work(kernels: Kernels, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> None:
     """Runs, one after another, in a process of their own, until the other side of the pipe is gone."""
     with contextlib.suppress(EOFError, BrokenPipeError), _without_signals():  # polars, once imported, takes Ctrl-C
-        number = threads(jobs)
         while True:
-            pipe.send(_end_of(pipe.recv(), number, skip_bad_rows, stop, pipe))
+            pipe.send(_end_of(pipe.recv(), kernels, skip_bad_rows, stop, pipe))
 
 
-def _end_of(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> News:
+def _end_of(cell: Cell, kernels: Kernels, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> News:
     """Trains a cell and says how that ended."""
     started = time.perf_counter()
     try:
-        is_done = _train(cell, threads, skip_bad_rows, stop, pipe)
+        is_done = _train(cell, kernels, skip_bad_rows, stop, pipe)
     except MinbertError as error:
         return News(cell, "failed", reason=str(error))
     except BrokenPipeError:
@@ -151,15 +145,12 @@ def _end_of(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, pipe: "C
     return News(cell, "done" if is_done else "stopped", seconds=time.perf_counter() - started)
 
 
-def _train(cell: Cell, threads: int, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> bool:
+def _train(cell: Cell, kernels: Kernels, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> bool:
     """Whether the run came to its end; if it was to stop, its state is saved."""
-    import torch
-
     from minbert.training import StepRecord, begin, records
 
-    torch.set_num_threads(threads)
     parent, told = multiprocessing.parent_process(), 0.0
-    session = begin(cell.recipe, cell.folder, skip_bad_rows, resume=True)
+    session = begin(cell.recipe, cell.folder, skip_bad_rows, resume=True, kernels=kernels)
     for record in records(session):
         if stop.is_set() or (parent is not None and not parent.is_alive()):
             session.save()

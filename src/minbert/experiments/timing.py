@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from minbert.experiments.grid import Cell
 from minbert.jobs import Job, pool_once, prepare
+from minbert.kernels import Kernels
 from minbert.runs import Run
 from minbert.schema import Recipe
 from minbert.tasks import Split
@@ -56,13 +56,16 @@ class Estimate:
 class Stopwatch:
     """Times the parts of runs; what costs the same in two recipes is timed once. Its `start` is a process's."""
 
-    threads: int
+    kernels: Kernels
     skip_bad_rows: bool
     known: dict[Hashable, float] = field(default_factory=dict)
 
     def estimate(self, cell: Cell) -> Estimate:
         """Prepares a recipe as its run would, and times an update, an evaluation and a save."""
-        torch.set_num_threads(self.threads)
+        with self.kernels.in_use():
+            return self._estimate(cell)
+
+    def _estimate(self, cell: Cell) -> Estimate:
         started = time.perf_counter()
         job, model = prepare(cell.recipe, self.skip_bad_rows)
         job, state = pool_once(job, model), State.start(job, model)
