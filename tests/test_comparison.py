@@ -27,6 +27,7 @@ def test_below_three_seeds_nothing_is_promised(seeds: int) -> None:
 
 
 def test_a_metric_without_a_formula_is_unknown() -> None:
+    assert smallest_visible_difference([], 5) is None
     assert smallest_visible_difference([("accuracy", 1101), ("macro-f1", 100)], 5) is None
 
 

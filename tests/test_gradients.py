@@ -101,7 +101,7 @@ def test_the_angle_between_the_update_and_the_plain_sum(
 
 @settings(max_examples=80, deadline=None)
 @given(sizes=SIZES, missing=MISSING, seed=st.integers(0, 99))
-def test_cosines_are_those_of_the_rows_and_zero_where_a_gradient_is_zero(
+def test_cosines_are_those_of_the_rows_and_undefined_where_a_gradient_is_zero(
     sizes: list[float], missing: frozenset[tuple[int, int]], seed: int
 ) -> None:
     rows = jacobian(sizes, missing, seed)
@@ -111,15 +111,22 @@ def test_cosines_are_those_of_the_rows_and_zero_where_a_gradient_is_zero(
     for i in range(len(rows)):
         for j in range(len(rows)):
             zero = norms[i] == 0 or norms[j] == 0
-            expected = 0.0 if zero else float(J[i] / norms[i] @ (J[j] / norms[j]))
-            assert float(found[i, j]) == pytest.approx(expected, abs=1e-12)
+            expected = math.nan if zero else float(J[i] / norms[i] @ (J[j] / norms[j]))
+            assert float(found[i, j]) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_cosines_of_known_vectors() -> None:
     rows: Rows = [[torch.tensor(g)] for g in ([1.0, 0.0], [-1.0, 1.0], [0.0, 0.0], [-3.0, 0.0])]
     half = 1 / math.sqrt(2)
-    expected = [[1, -half, 0, -1], [-half, 1, 0, half], [0, 0, 0, 0], [-1, half, 0, 1]]
-    torch.testing.assert_close(cosines(gram_matrix(rows)), torch.tensor(expected, dtype=torch.float64))
+    none = math.nan
+    expected = [[1, -half, none, -1], [-half, 1, none, half], [none] * 4, [-1, half, none, 1]]
+    wanted = torch.tensor(expected, dtype=torch.float64)
+    torch.testing.assert_close(cosines(gram_matrix(rows)), wanted, equal_nan=True)
+
+
+def test_a_cosine_beside_a_square_that_underflowed_is_undefined() -> None:
+    gram = torch.tensor([[1.0, 1e-23], [1e-23, 0.0]], dtype=torch.float64)
+    assert cosines(gram).isnan().tolist() == [[False, True], [True, True]]
 
 
 class Shared(nn.Module):

@@ -11,6 +11,7 @@ RENEWED = 0.22
 an answer is right for 11 % of the examples; two unrelated models with half of their answers right would differ on 50 %.
 """
 ASSUMED_ACCURACY, ASSUMED_CORRELATION = 0.5, 0.5  # the better the scores, the smaller the difference that shows
+SEEDS_NEEDED = 3  # an arm; below, there is no verdict
 VISIBLE = 2.8  # standard errors: a true difference of this size is found in 80 % of experiments, at 5 % false alarms
 
 
@@ -18,12 +19,12 @@ def smallest_visible_difference(scores: Sequence[tuple[str, int]], seeds: int) -
     """The smallest true difference between two methods that S seeds each are likely to show, before any run.
 
     `scores` are metrics with their numbers of dev examples; of several, the difference is that of their sum. None
-    below 3 seeds, where there is no verdict, and for a metric whose variance has no formula here. With v/n a
+    below `SEEDS_NEEDED`, of no scores, and for a metric whose variance has no formula here. With v/n a
     score's variance over examples, Var = 2 RENEWED v/n (1 + 1/(S - 1)): between the methods as many examples change
     sides as between two seeds, and what the seeds add shrinks with their number (widened by S/(S - 1), as in
     Sellam et al. 2022). v is p (1 - p) for an accuracy p, and (1 - r^2)^2 for a correlation r.
     """
-    if seeds < 3 or any(metric not in VARIANCES for metric, _ in scores):
+    if not scores or seeds < SEEDS_NEEDED or any(metric not in VARIANCES for metric, _ in scores):
         return None
     over_examples = sum(VARIANCES[metric] / n for metric, n in scores)
     return VISIBLE * math.sqrt(2 * RENEWED * over_examples * (1 + 1 / (seeds - 1)))

@@ -87,11 +87,16 @@ def one_writer(folder: Path) -> Iterator[None]:
 
 def check_place(target: Path) -> None:
     """Raises RunError where `target` could not be written: below a file, or in a folder that takes no files."""
-    above = next(folder for folder in target.absolute().parents if folder.exists())
+    above = existing(target.parent)
     if not above.is_dir():
         raise RunError(f"{target} cannot be written: {above} is a file, not a folder; choose another place")
     if not os.access(above, os.W_OK):
         raise RunError(f"{target} cannot be written: no permission in {above}; choose another place")
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
 
 
 def make_folder(folder: Path) -> None:

@@ -60,9 +60,10 @@ def gram_matrices(jacobian: Sequence[Row]) -> Tensor:
 
 
 def cosines(gram: Tensor) -> Tensor:
-    """G_ij / (|g_i| |g_j|), [T, T]; 0 where a gradient is zero."""
+    """G_ij / (|g_i| |g_j|), [T, T]; NaN where a gradient is zero, since it has no direction."""
     norms = gram.diagonal().sqrt()
-    return gram / (norms[:, None] * norms[None, :]).clamp(min=torch.finfo(gram.dtype).tiny)
+    lengths = norms[:, None] * norms[None, :]
+    return (gram / lengths).masked_fill(lengths == 0, math.nan)
 
 
 def angle(gram: Tensor, weights: Tensor) -> float | None:

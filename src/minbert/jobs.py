@@ -69,7 +69,7 @@ def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, Multitask
     """Reads, checks and tokenises all that the recipe names, and builds the untrained model."""
     folder = locate(recipe.encoder)
     tasks, readings = read_tasks(recipe.tasks, skip_bad_rows)
-    model = _build(recipe, folder, tasks)
+    model = build_model(recipe, folder, tasks)
     encoded: dict[Split, dict[str, Encoded]] = {
         split: {n: model.encode(n, r[split].examples) for n, r in readings.items() if split in r} for split in SPLITS
     }
@@ -148,7 +148,8 @@ def seed_of(seed: int, *what: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def _build(recipe: Recipe, folder: Path, tasks: dict[str, Task]) -> MultitaskModel:
+def build_model(recipe: Recipe, folder: Path, tasks: dict[str, Task]) -> MultitaskModel:
+    """The untrained model of a recipe whose tasks were completed by their data, and whose encoder is in `folder`."""
     torch.manual_seed(seed_of(recipe.seed, "encoder"))  # for a pooler that the checkpoint lacks
     needs_pooler = any(task.pooling == "cls" for task in tasks.values())
     encoder = load_encoder(folder, needs_pooler, recipe.training.encoder_dropout)

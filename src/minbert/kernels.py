@@ -2,7 +2,8 @@
 
 torch has more than one. `set_float32_matmul_precision("medium")` lets it leave MKL for oneDNN, which on some AMD
 processors is twice as fast with the same error, and on a processor with bf16 units rounds to bf16. So nothing is
-assumed of a processor: speed and error are measured, and only a kernel as accurate as the default one is taken.
+assumed of a processor: speed and error are measured, and another kernel than the default one is only taken where it is
+clearly faster and has float32's accuracy.
 """
 
 import contextlib
@@ -43,12 +44,14 @@ class Kernels:
 
 
 def measure(jobs: int = 1) -> Kernels:
-    """The kernels for each of `jobs` runs at once, which share the threads that a single one would take.
-
-    On a GPU torch's default stays, since any other rounds to TF32.
-    """
-    threads = max(1, torch.get_num_threads() // jobs)
+    """The kernels for each of `jobs` runs at once. On a GPU torch's default stays, since any other rounds to TF32."""
+    threads = share_of_threads(jobs)
     return Kernels(threads, DEFAULT if torch.cuda.is_available() else _fastest(threads))
+
+
+def share_of_threads(jobs: int) -> int:
+    """Threads for each of `jobs` runs at once, which share those that a single one would take."""
+    return max(1, torch.get_num_threads() // jobs)
 
 
 @functools.cache

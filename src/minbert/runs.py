@@ -128,10 +128,11 @@ class Run:
         with self._metrics.open("a", encoding="utf-8", newline="\n") as handle:
             handle.write(json.dumps(record, allow_nan=False) + "\n")
 
-    def kernels(self) -> Kernels:
-        """Those that the run was started with."""
-        found = self.environment()
-        return Kernels(found["threads"], found["float32_matmul_precision"])
+    def kernels(self) -> Kernels | None:
+        """Those that the run was started with; None on another kind of processor, where they may be inexact."""
+        then = self.environment()
+        is_here = then["processor"] == _processor()
+        return Kernels(then["threads"], then["float32_matmul_precision"]) if is_here else None
 
     def save_best(self, model: MultitaskModel, about: str) -> None:
         """Replaces best/ by the model as it is."""
@@ -180,12 +181,13 @@ class Run:
         state = self.last / "optimizer.safetensors"
         if not state.is_file():
             return
-        if not keep_weights:
-            shutil.rmtree(self.best, ignore_errors=True)
-            for file in self.last.iterdir():
-                if file not in (state, self.last / "progress.json"):
-                    file.unlink()
-        state.unlink()
+        with one_writer(self.folder):
+            if not keep_weights:
+                shutil.rmtree(self.best, ignore_errors=True)
+                for file in self.last.iterdir():
+                    if file not in (state, self.last / "progress.json"):
+                        file.unlink(missing_ok=True)
+            state.unlink(missing_ok=True)
 
     def progress(self) -> Progress:
         """How far the saved state has come; the beginning where nothing was saved yet."""
@@ -199,7 +201,7 @@ class Run:
         stored = self.recipe()
         tasks = {name: _as_resolved(task, recipe, stored.tasks.get(name)) for name, task in recipe.tasks.items()}
         schedule = recipe.schedule.model_copy(update={"order": recipe.order})
-        return _changed_keys(stored, recipe.model_copy(update={"tasks": tasks, "schedule": schedule}))
+        return changed_keys(stored, recipe.model_copy(update={"tasks": tasks, "schedule": schedule}))
 
     def changed_data(self) -> str | None:
         """A file of examples that is no longer what the run was started with, or None."""
@@ -228,7 +230,7 @@ class Run:
 
     def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
         stored = self.recipe()
-        if keys := _changed_keys(stored, recipe):
+        if keys := changed_keys(stored, recipe):
             before, now = _flat(stored.model_dump()), _flat(recipe.model_dump())
             changed = [f"{key} = {_said(before.get(key))} (now {_said(now.get(key))})" for key in keys]
             raise RunError(
@@ -316,7 +318,7 @@ def _as_resolved(task: Task, recipe: Recipe, stored: Task | None) -> Task:
     return completed.model_copy(update={"max_length": task.max_length or recipe.training.max_length or longest})
 
 
-def _changed_keys(stored: Recipe, given: Recipe) -> list[str]:
+def changed_keys(stored: Recipe, given: Recipe) -> list[str]:
     """The keys with other values, but for what training does not look at."""
     before, now = (_flat(recipe.model_dump(exclude={"control"})) for recipe in (stored, given))
     return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))

@@ -33,12 +33,13 @@ class Inspection:
     """A close look at an update's conflict: norms and cosines layer by layer, and the null beside them.
 
     `null_cosines` hold each task's cosine between its gradient and that of other rows of its own, as many; None
-    where a pass has too few rows. Cosines between tasks say nothing about conflict unless they lie below these.
+    where a pass has too few rows or a gradient is zero or no number. Cosines between tasks say nothing about conflict
+    unless they lie below these.
     While the null is measured one gradient more is held than there are tasks.
     """
 
     layer_gradient_norms: dict[str, dict[str, float]]
-    layer_cosines: dict[str, dict[str, float]]
+    layer_cosines: dict[str, dict[str, float | None]]
     null_cosines: dict[str, float | None]
 
 
@@ -46,6 +47,7 @@ def task_gradient(job: Job, model: MultitaskModel, draw: Draw) -> TaskGradient:
     """The gradient of a task's weighted loss, averaged over its batches of this update.
 
     The encoder's gradient is taken away for the method to combine; the head's stays where the optimiser finds it.
+    While batches after a first one are added, that of one batch is held besides.
     """
     name = job.names[draw.task]
     losses, tokens = [], 0
@@ -83,10 +85,10 @@ def named_norms(gram: Tensor, names: Sequence[str]) -> dict[str, float]:
     return {name: math.sqrt(float(gram[i, i])) for i, name in enumerate(names)}
 
 
-def named_cosines(gram: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """cos(g_i, g_j) by pair of tasks, from G [T, T]."""
+def named_cosines(gram: Tensor, names: Sequence[str]) -> dict[str, float | None]:
+    """cos(g_i, g_j) by pair of tasks, from G [T, T]; None where it is undefined."""
     cosines = gradients.cosines(gram)
-    return {f"{names[i]}/{names[j]}": float(cosines[i, j]) for i in range(len(names)) for j in range(i)}
+    return {f"{names[i]}/{names[j]}": _defined(cosines[i, j]) for i in range(len(names)) for j in range(i)}
 
 
 def other_batches(job: Job, draw: Draw) -> list[int] | None:
@@ -120,8 +122,11 @@ def _null_cosine(job: Job, model: MultitaskModel, draw: Draw, part: TaskGradient
         loss = model.loss(part.task, training_batch(job, part.task, number).to(model.device))
         found = torch.autograd.grad(loss, parameters, allow_unused=True)  # leaves .grad alone
         other = gradients.weighted_sum_([other, found], torch.ones(2)) if other else list(found)
-    cosine = float(gradients.cosines(gradients.gram_matrices([part.shared, other]).sum(0))[0, 1])
-    return cosine if math.isfinite(cosine) else None
+    return _defined(gradients.cosines(gradients.gram_matrices([part.shared, other]).sum(0))[0, 1])
+
+
+def _defined(cosine: Tensor) -> float | None:
+    return float(cosine) if cosine.isfinite() else None
 
 
 def _layer(parameter: str) -> str:

@@ -65,7 +65,7 @@ class StepRecord:
     tokens: int
     seconds: float
     gradient_norms: dict[str, float]
-    cosines: dict[str, float]
+    cosines: dict[str, float | None]
     weights: dict[str, float]
     projections: int
     surgery_angle: float | None
@@ -150,7 +150,8 @@ def begin(
 ) -> Session:
     """Reads and checks all that the recipe names, for a run in `folder`; nothing is written yet.
 
-    Without `kernels` the fastest ones are found by measuring; a run that is gone on with keeps its own.
+    Without `kernels` the fastest ones are found by measuring; a run that is gone on with on the same kind of processor
+    keeps its own.
     """
     run = Run(folder)
     run.check(resume, force)
@@ -165,7 +166,7 @@ def records(session: Session) -> Iterator[Record]:
     """
     run, job, state = session.run, session.job, session.state
     about = environment(job.recipe, job.encoder, state.model.device, session.kernels)
-    with run.writing(job.recipe, about, session.resume, session.force), run.kernels().in_use():
+    with run.writing(job.recipe, about, session.resume, session.force), (run.kernels() or session.kernels).in_use():
         if run.progress().is_complete:
             state.progress = run.progress()
             return
@@ -213,7 +214,7 @@ def update(job: Job, state: State) -> StepRecord:
     grams = gradients.gram_matrices([part.shared for part in parts])  # [P, T, T]
     gram, method = grams.sum(0), gradients.METHODS[recipe.gradients.method]
     _check_finite(step, parts, gram)
-    inspection = inspect(job, model, draws, parts, grams) if _inspection_is_due(recipe, step) else None
+    inspection = inspect(job, model, draws, parts, grams) if inspection_is_due(recipe, step) else None
     weights = method(gram, _surgery_generator(recipe, step))  # [T]
     combined = gradients.weighted_sum_([part.shared for part in parts], weights)
     norm = _apply(job, state, step, combined)
@@ -240,7 +241,8 @@ def update(job: Job, state: State) -> StepRecord:
     )
 
 
-def _inspection_is_due(recipe: Recipe, step: int) -> bool:
+def inspection_is_due(recipe: Recipe, step: int) -> bool:
+    """Whether step t takes a close look at conflict."""
     every = recipe.gradients.inspect_every
     return recipe.training.mode == "finetune" and every != "off" and (step - 1) % every == 0
 

@@ -2,14 +2,21 @@
 
 import json
 import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli.conftest import Command
+from minbert.experiments import local
+from minbert.experiments.grid import Cell
+from minbert.experiments.local import News
 from minbert.experiments.timing import Estimate, Stopwatch
 from minbert.recipes import load
 from minbert.training import begin, records
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +31,8 @@ def test_plan_run_and_status_agree(recipes: Path, tmp_path: Path, command: Comma
     assert "6 runs:" in planned.out
     assert "for 6 not complete yet" in planned.out
     assert "Smallest visible difference" in planned.out
+    assert "any two of 2 recipes" in planned.out
+    assert "SUM is PCG but for gradients.method" in planned.out
     row = next(line.split() for line in planned.out.splitlines() if line.split()[:2] == ["PCG", "6"])
     assert row[1] == "6", "a tenth of 2 updates an epoch, rounded up"
     assert not (tmp_path / "runs").exists()
@@ -48,8 +57,11 @@ def test_a_plan_counts_of_a_stopped_run_what_is_left(
     recipes: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One run of 6 updates was stopped after 3: with equal estimates a half of the hours is left."""
-    one = Estimate(load(recipes / "pcg.toml"), updates=6, seconds=7200, kept=0, answers=0, peak=0, dev_rows={"mood": 7})
-    monkeypatch.setattr(Stopwatch, "estimate", lambda *_: one)
+    recipe = load(recipes / "pcg.toml")
+    one = Estimate(
+        recipe, updates=6, passes={"mood": 2.0}, seconds=7200, kept=0, answers=0, peak=0, dev_rows={"mood": 7}
+    )
+    monkeypatch.setattr(Stopwatch, "estimate", lambda _, cell: replace(one, recipe=cell.recipe))
     monkeypatch.setattr(Stopwatch, "start", 0.0)
     options = [str(recipes / "pcg.toml"), "--runs", str(tmp_path / "runs")]
     session = begin(one.recipe, tmp_path / "runs" / "PCG" / "seed-1")
@@ -58,8 +70,12 @@ def test_a_plan_counts_of_a_stopped_run_what_is_left(
             session.save()
             break
     said = command("experiment", "plan", *options).out
-    assert "1 run: 2.00 hours in all, 1.00 for 1 not complete yet" in said
-    assert "Smallest visible difference" not in said, "there is nothing to compare it with"
+    assert "1 run: 2 h 00 min in all, 1 h 00 min for 1 not complete yet" in said
+    assert "verdict" not in said, "there is nothing to compare it with"
+    both = command("experiment", "plan", str(recipes), "--runs", str(tmp_path / "others")).out
+    assert "below 3 seeds there is no verdict between two methods; pass --seeds 3 or more" in both
+    assert "stopped" in command("experiment", "status", *options).out
+    assert "seed 1 at update 3" in command("experiment", "status", *options).out
 
 
 def test_bad_rows_stop_it_or_are_skipped_and_listed_once(recipes: Path, tmp_path: Path, command: Command) -> None:
@@ -83,3 +99,43 @@ def test_failures_are_named_at_the_end(recipes: Path, tmp_path: Path, command: C
     for name in ("PCG", "SUM"):
         assert f"failed: {name} seed 1: step" in failed.err
     assert "Traceback" not in failed.err
+
+
+def test_a_fault_of_ours_ends_with_code_1(
+    recipes: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(cells: list[Cell], *_: object) -> Iterator[News]:
+        yield News(cells[0], "failed", reason="Traceback of it", is_ours=True)
+
+    monkeypatch.setattr(local, "run_cells", breaks)
+    ended = command("experiment", "run", str(recipes), "--runs", str(tmp_path / "runs"))
+    assert (ended.code, "failed: PCG seed 1: Traceback of it" in ended.err) == (1, True)
+
+
+def test_runs_of_another_recipe_are_told_apart(recipes: Path, tmp_path: Path, command: Command) -> None:
+    options = [str(recipes), "--seeds", "2", "--runs", str(tmp_path / "runs")]
+    assert command("experiment", "run", *options, "--scale", "0.1", "--seeds", "1").code == 0
+    said = command("experiment", "status", *options, "--jobs", "2").out
+    assert "0 complete, 0 stopped, 2 missing, 2 refused of 4 runs" in said
+    assert "seed-1 was made with another training.scale; choose another --runs" in said
+    assert "Dev scores" not in said
+    found = json.loads(command("experiment", "status", *options, "--json").out)
+    assert [run["condition"] for run in found["runs"]] == ["refused", "refused", "missing", "missing"]
+    assert found["scores"] == []
+    assert command("experiment", "run", *options).code == 2
+
+
+def test_every_recipe_of_the_paper_and_every_control_runs(
+    values: dict[str, object], tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the starter data with a tiny encoder; the table has all rows, under what one constant answer gets."""
+    monkeypatch.setenv("COLUMNS", "200")
+    folders = [ROOT / "recipes" / "paper", ROOT / "recipes" / "controls"]
+    tiny = ["--set", f"encoder={values['encoder']}", "--set", "training.max_length=40", "--scale", "0.001"]
+    ran = command("experiment", "run", *folders, *tiny, "--runs", tmp_path / "runs")
+    assert ran.code == 0, ran.err
+    names = [load(path).name for folder in folders for path in sorted(folder.glob("[!_]*.toml"))]
+    found = json.loads(command("experiment", "status", *folders, *tiny, "--runs", tmp_path / "runs", "--json").out)
+    assert [(score["name"], score["seeds"]) for score in found["scores"]] == [(name, 1) for name in names]
+    rows = [line.split()[0] for line in ran.out.splitlines() if line.split()]
+    assert rows[rows.index("always") :] == ["always", *names]

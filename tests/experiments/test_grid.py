@@ -8,7 +8,7 @@ import pytest
 
 import minbert
 from minbert.errors import DataError, MinbertError, RecipeError, RunError
-from minbert.experiments.grid import baselines, check, contrasts, expand, fault_of_folder, scores
+from minbert.experiments.grid import baselines, check, expand, fault_of_folder, scores
 from minbert.recipes import load
 from minbert.training import begin, records
 from tiny import with_training
@@ -145,14 +145,16 @@ def test_scores_are_means_at_the_last_update_with_the_baseline_above(write: Writ
     cells = expand([path, write("B")], runs, seeds=3)
     assert [cell.condition for cell in cells] == ["complete", "missing", "complete", "missing", "missing", "missing"]
     (row,) = scores(cells)
-    last = []
+    last, seconds = [], 0.0
     for cell in (cells[0], cells[2]):
         lines = [json.loads(line) for line in (cell.folder / "metrics.jsonl").read_text().splitlines()]
         last.append([line for line in lines if line["kind"] == "evaluation"][-1])
+        seconds += sum(line["seconds"] for line in lines if line["kind"] == "step")
     sums = [record["sum"] for record in last]
     assert (row.name, row.seeds, row.values["sum"]) == ("A", 2, pytest.approx(sum(sums) / 2))
     assert row.values["mood"] == pytest.approx(sum(record["metrics"]["mood"]["accuracy"] for record in last) / 2)
     assert row.deviations["sum"] == pytest.approx(abs(sums[0] - sums[1]) / 2**0.5)
+    assert row.seconds == pytest.approx(seconds / 2)
     constant = baselines(cells)
     assert constant == {"mood": pytest.approx(3 / 7), "same": 0.5, "near": None, "sum": pytest.approx(3 / 7 + 0.5)}
 
@@ -172,11 +174,57 @@ def test_a_score_that_one_run_lacks_is_undefined(write: Write, tmp_path: Path) -
     assert row.deviations == dict.fromkeys(row.values)
 
 
-def test_a_control_is_compared_with_its_partner_where_both_are_there(write: Write) -> None:
-    plain, other = load(write("A")), load(write("B"))
-    control = load(write("C", control={"of": "A", "key": "seed"}))
-    assert [(c.left, c.right, c.key) for c in contrasts([plain, other, control])] == [("C", "A", "seed")]
-    assert [(c.left, c.right, c.key) for c in contrasts([plain, other])] == [("B", "A", "")]
-    assert [(c.left, c.right) for c in contrasts([other, control])] == [("C", "B")]
-    alone = load({"name": "D", "tasks": {"sst": {}}})
-    assert [(c.left, c.right) for c in contrasts([plain, alone])] == []
+def test_a_control_that_does_not_differ_as_it_says_is_refused(
+    write: Write, values: dict[str, object], tmp_path: Path
+) -> None:
+    other = values["training"] | {"epochs": 1, "batch_size": 4}  # type: ignore[operator]
+    folder = write("A").parent
+    write("B", control={"of": "A", "key": "training.batch_size"}, training=other)
+    assert len(expand([folder], tmp_path)) == 2
+    assert len(expand([folder / "b.toml"], tmp_path, overrides=["training.batch_size=2"])) == 1, (
+        "its partner is not here"
+    )
+    with pytest.raises(
+        RecipeError, match=r"'B' is a control of 'A' in training\.batch_size, but here they differ in nothing;"
+    ):
+        expand([folder], tmp_path, overrides=["training.batch_size=2"])
+    write("B", control={"of": "A", "key": "training.batch_size"}, training=other, seed=3)
+    with pytest.raises(RecipeError, match=r"they differ in seed, training\.batch_size; mend the recipe"):
+        expand([folder], tmp_path)
+    assert len(expand([folder], tmp_path, overrides=["seed=1"])) == 2
+
+
+def test_there_is_no_sum_of_baselines_beside_recipes_of_other_tasks(
+    write: Write, values: dict[str, object], tmp_path: Path
+) -> None:
+    both, runs = write("A"), tmp_path / "runs"
+    one = write("B", tasks={"mood": values["tasks"]["mood"]})  # type: ignore[index]
+    for path in (both, one):
+        train(path, 1, runs)
+    assert "sum" in baselines(expand([both], runs))
+    assert baselines(expand([one], runs))["sum"] == pytest.approx(3 / 7)
+    assert "sum" not in baselines(expand([both, one], runs))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_length": 41}, "max_length = 41 is more than this encoder's 40 tokens"),
+        ({"mode": "frozen"}, "task 'near': head 'cosine' has no weights"),
+    ],
+)
+def test_a_model_that_cannot_be_made_is_found_before_anything_runs(
+    write: Write, values: dict[str, object], tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    write("A"), write("B", training=values["training"] | changes)  # type: ignore[operator]
+    with pytest.raises(MinbertError, match=message):
+        check(expand([tmp_path / "recipes"], tmp_path / "runs", seeds=2), skip_bad_rows=False)
+
+
+def test_files_of_one_name_are_told_apart(write: Write, values: dict[str, object], tmp_path: Path) -> None:
+    mood = values["tasks"]["mood"]  # type: ignore[index]
+    other = tmp_path / "other.csv"
+    other.write_text(Path(mood["train"]).read_text())
+    paths = [write("A"), write("B", tasks=values["tasks"] | {"mood": mood | {"train": str(other)}})]  # type: ignore[operator]
+    read = check(expand(paths, tmp_path / "runs"), skip_bad_rows=False)
+    assert {"mood train", f"mood train of {other}"} <= set(read)

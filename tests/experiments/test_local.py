@@ -1,5 +1,6 @@
 """Runs in processes of their own: complete, stopped and gone on with, failed, killed; and the commands around them."""
 
+import json
 import os
 import shutil
 import signal
@@ -99,6 +100,20 @@ def test_kernels_are_measured_once_for_all_runs(cells: list[Cell], monkeypatch: 
     assert {cell.run.kernels() for cell in cells} == {Kernels(1, "high")}
 
 
+def test_an_experiment_that_is_gone_on_with_keeps_its_kernels(
+    cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "measure", lambda jobs: Kernels(1, "high"))
+    list(run_cells(cells[:1], 1, False))
+    monkeypatch.setattr(local, "measure", lambda jobs: Kernels(1, "medium"))
+    list(run_cells(cells, 1, False))
+    assert {cell.run.kernels() for cell in cells} == {Kernels(1, "high")}
+    file = cells[0].folder / "environment.json"
+    file.write_text(json.dumps(cells[0].run.environment() | {"processor": "another one"}))
+    assert cells[0].run.kernels() is None
+    assert local.kernels_for(cells[:1], 1) == Kernels(1, "medium")
+
+
 def test_a_run_that_fails_is_named_and_the_others_go_on(cells: list[Cell]) -> None:
     optimizer = cells[0].recipe.optimizer.model_copy(update={"lr": 1e30, "head_lr": 1e30})
     broken = Cell(cells[0].recipe.model_copy(update={"optimizer": optimizer}), cells[0].folder, True)
@@ -138,13 +153,24 @@ def call(*more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*more), capture_output=True, text=True, env=ENVIRONMENT, check=False)
 
 
+def wait_for_records(run: Run, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None and not run.records():
+        time.sleep(0.01)
+
+
+def reference_of(recipes: Path, tmp_path: Path) -> Path:
+    """The runs of an experiment that nothing stopped."""
+    whole = call("run", str(recipes), "--runs", str(tmp_path / "whole"))
+    assert whole.returncode == 0, whole.stderr
+    return tmp_path / "whole"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_all_saves_and_the_printed_command_goes_on(
     recipes: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     options = [str(recipes), "--runs", str(tmp_path / "runs")]
-    whole = call("run", str(recipes), "--runs", str(tmp_path / "whole"))
-    assert whole.returncode == 0, whole.stderr
+    whole = reference_of(recipes, tmp_path)
     process = subprocess.Popen(
         command("run", *options),
         stdout=subprocess.PIPE,
@@ -154,8 +180,7 @@ def test_a_signal_to_all_saves_and_the_printed_command_goes_on(
         start_new_session=True,
     )
     first = Run(tmp_path / "runs" / "PCG" / "seed-1")
-    while not first.records():
-        time.sleep(0.01)
+    wait_for_records(first, process)
     os.killpg(process.pid, number)  # to the workers too, as a terminal and a cluster do
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
@@ -166,7 +191,7 @@ def test_a_signal_to_all_saves_and_the_printed_command_goes_on(
     assert "0 of 1" in status.stdout
     done = subprocess.run(line.split(), capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr
-    assert_same(contents(tmp_path / "runs"), contents(tmp_path / "whole"))
+    assert_same(contents(tmp_path / "runs"), contents(whole))
 
 
 def test_workers_save_and_end_when_the_first_process_is_gone(recipes: Path, tmp_path: Path) -> None:
@@ -175,10 +200,12 @@ def test_workers_save_and_end_when_the_first_process_is_gone(recipes: Path, tmp_
         command("run", *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
     )
     first = Run(tmp_path / "runs" / "PCG" / "seed-1")
-    while not first.records():
-        time.sleep(0.01)
+    wait_for_records(first, process)
     process.kill()
     _, errors = process.communicate(timeout=120)  # ends when the last worker lets go of the stream
     assert "Traceback" not in errors, errors
     with one_writer(first.folder):
-        assert not first.progress().is_complete or first.records()
+        assert first.progress().step == max(record["step"] for record in first.records())
+    finished = call("run", *options)
+    assert finished.returncode == 0, finished.stderr
+    assert_same(contents(tmp_path / "runs"), contents(reference_of(recipes, tmp_path)))

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from minbert.experiments import timing
 from minbert.experiments.grid import Cell, expand
@@ -31,7 +32,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     monkeypatch.setattr(timing, "_time_updates", lambda *_: UPDATE)
     save, time = timing._save, timing._time
     monkeypatch.setattr(timing, "_time", lambda work: EVALUATION if isinstance(work, partial) else time(work))
-    monkeypatch.setattr(timing, "_save", lambda state: (SAVE, *save(state)[1:]))
+    monkeypatch.setattr(timing, "_save", lambda *given: (SAVE, *save(*given)[1:]))
     return Stopwatch(KERNELS, skip_bad_rows=False)
 
 
@@ -55,7 +56,8 @@ def test_every_part_counts_as_often_as_the_run_does_it(
 ) -> None:
     cell = cell_of(values, tmp_path, **training)
     estimate = watch.estimate(cell)
-    expected = updates * UPDATE + evaluations * 3 * EVALUATION + (SAVES * evaluations + checkpoints) * SAVE
+    looks = 1 if updates else 0  # of 6 or 8 updates the first one, and none that costs more in between
+    expected = (updates + looks) * UPDATE + evaluations * 3 * EVALUATION + (SAVES * evaluations + checkpoints) * SAVE
     assert estimate.updates == updates
     assert estimate.seconds == pytest.approx(expected, abs=9)  # and the seconds of preparing, which are real
     session = begin(cell.recipe, cell.folder)
@@ -106,9 +108,26 @@ def test_the_mean_update_is_set_right_by_the_text_that_was_timed(
 
     monkeypatch.setattr(timing, "update", lambda job, state: Record(timing._positions(job, state.progress.step + 1)))
     places = [timing._positions(job, step) for step in steps]
-    every = job.recipe.gradients.inspect_every
-    assert isinstance(every, int)
-    assert timing._time_updates(job, state, steps) == pytest.approx(sum(places) / len(places) * (1 + 1 / every))
+    assert timing._time_updates(job, state, steps) == pytest.approx(sum(places) / len(places))
     for step in (1, 2):
         batches = [job.encoded["train"][n].batch(job.streams[n].batch(step - 1)) for n in job.names]
         assert timing._positions(job, step) == sum(batch.input_ids.numel() for batch in batches)
+
+
+def test_runs_at_once_take_turns_and_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process begins the next run when it is done with one, and takes a second to start."""
+    monkeypatch.setattr(Stopwatch, "start", 1.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    both, each = Stopwatch(Kernels(2, "highest"), False), Stopwatch(Kernels(1, "highest"), False)
+    assert both.together([], 1) == 0
+    assert both.together([10, 20, 30], 1) == 61
+    assert each.together([10], 2) == 11
+    assert each.together([10, 10, 10], 2) == 21
+    assert each.together([10, 30, 10], 2) == 31
+    assert each.together(4 * [10], 4) == 21, "four threads on two cores"
+
+
+def test_a_time_limit_bounds_the_updates(values: dict[str, object], tmp_path: Path, watch: Stopwatch) -> None:
+    cell = cell_of(values, tmp_path, epochs=3, time_limit=2500)
+    expected = 2500 + 4 * 3 * EVALUATION + 4 * SAVES * SAVE
+    assert watch.estimate(cell).seconds == pytest.approx(expected, abs=9)

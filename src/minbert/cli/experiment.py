@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minbert.cli.train import DataOption, SkipOption, interrupts
-from minbert.errors import RunInterruptedError, counted
+from minbert.errors import RunInterruptedError, counted, several
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from minbert.data import Reading
-    from minbert.experiments.grid import Cell, Contrast
+    from minbert.experiments.grid import Cell
     from minbert.experiments.local import News
-    from minbert.experiments.timing import Estimate
+    from minbert.experiments.timing import Estimate, Stopwatch
 
 experiment_app = typer.Typer(no_args_is_help=True, help="Many recipes, several seeds: plan, run, see how far it is.")
 
@@ -52,7 +53,7 @@ def plan(
 ) -> None:
     """Time some updates and say what all runs would take: hours, disk, and the smallest difference they could show."""
     from minbert.cli.show import messages, results
-    from minbert.experiments.grid import check, contrasts, expand
+    from minbert.experiments.grid import check, expand
     from minbert.experiments.timing import Stopwatch
     from minbert.kernels import measure
 
@@ -65,11 +66,9 @@ def plan(
             messages.print(f"timing some updates of {cell.recipe.name}")
             estimates[cell.recipe.name] = watch.estimate(cell)
     results.print(_plan_table(list(estimates.values())))
-    results.print(_whole_plan(cells, estimates, jobs, watch.start), soft_wrap=True)
-    if found := contrasts([estimate.recipe for estimate in estimates.values()]):
-        results.print()
-        results.print(_contrast_table(found, estimates, seeds))
-        results.print(_contrast_note(seeds), soft_wrap=True)
+    results.print(_whole_plan(cells, estimates, jobs, watch), soft_wrap=True)
+    if len(estimates) > 1:
+        _show_differences(list(estimates.values()), seeds)
 
 
 @experiment_app.command()
@@ -118,51 +117,58 @@ def status(
     data: DataOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
+    jobs: Annotated[int, typer.Option(min=1, hidden=True)] = 1,  # noqa: ARG001 (so that a `run` line asks for its status)
+    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", hidden=True)] = False,  # noqa: ARG001
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", hidden=True)] = False,  # noqa: ARG001
 ) -> None:
     """Say which runs are complete, which were stopped, which are missing, and the dev scores so far."""
     from minbert.cli.show import results
-    from minbert.experiments.grid import expand, fault_of_folder, scores
+    from minbert.experiments.grid import expand, scores, standing
 
     cells = expand(paths, runs, seeds, scale, overrides or (), data)
+    standings = {cell.name: standing(cell) for cell in cells}
+    own = [cell for cell in cells if standings[cell.name][0] != "refused"]
     if as_json:
         found = [
             {
                 "recipe": cell.recipe.name,
                 "seed": cell.recipe.seed,
                 "folder": str(cell.folder),
-                "condition": cell.condition,
+                "condition": condition,
                 "step": cell.progress.step,
-                "fault": fault_of_folder(cell),
+                "fault": fault,
             }
-            for cell in cells
+            for cell, (condition, fault) in zip(cells, standings.values(), strict=True)
         ]
-        print(json.dumps({"runs": found, "scores": [vars(row) for row in scores(cells)]}, indent=2))
+        print(json.dumps({"runs": found, "scores": [vars(row) for row in scores(own)]}, indent=2))
         return
-    results.print(_status_table(cells))
-    counts = {word: sum(c.condition == word for c in cells) for word in ("complete", "stopped", "missing")}
-    results.print(", ".join(f"{count} {word}" for word, count in counts.items()) + f" of {counted(len(cells), 'run')}")
-    for cell in cells:
-        if fault := fault_of_folder(cell):
-            results.print(f"warning: {fault}", soft_wrap=True)
+    results.print(_status_table(cells, {name: condition for name, (condition, _) in standings.items()}))
+    counts = Counter[str](condition for condition, _ in standings.values())
+    words = ["complete", "stopped", "missing", *(["refused"] if counts["refused"] else [])]
+    results.print(", ".join(f"{counts[word]} {word}" for word in words) + f" of {counted(len(cells), 'run')}")
+    faults = [fault for _, fault in standings.values() if fault]
+    if faults:
+        results.print(f"refused: {several(faults, 2)}", soft_wrap=True)
     if counts["complete"]:
-        results.print(scores_table(cells))
+        results.print(scores_table(own))
 
 
 def scores_table(cells: Sequence[Cell]) -> Table:
-    """Dev scores at the last update, the mean over seeds, under what one constant answer gets."""
+    """Dev scores at the last update and minutes of updates, means over seeds, under what one constant answer gets."""
     from minbert.cli.show import number, table
     from minbert.experiments.grid import baselines, scores
 
     rows, constant = scores(cells), baselines(cells)
     tasks = [name for name in constant if name != "sum"]
-    lines = [["always one answer", "", *(number(constant[task]) for task in tasks), number(constant["sum"]), ""]]
+    total = number(constant["sum"]) if "sum" in constant else ""
+    lines = [["always one answer", "", *(number(constant[task]) for task in tasks), total, "", ""]]
     for row in rows:
         shown = [number(row.values[task]) if task in row.values else "" for task in tasks]
         deviation = row.deviations["sum"]
         spread = "" if deviation is None else f"{deviation:.3f}"
-        lines.append([row.name, str(row.seeds), *shown, number(row.values["sum"]), spread])
-    columns = ("recipe", "seeds", *tasks, "sum", "sd of\nsum")
-    return table("Dev scores at the last update, mean over seeds", columns, lines)
+        lines.append([row.name, str(row.seeds), *shown, number(row.values["sum"]), spread, f"{row.seconds / 60:.1f}"])
+    columns = ("recipe", "seeds", *tasks, "sum", "sd of\nsum", "minutes")
+    return table("Dev scores at the last update, and minutes of all updates: means over seeds", columns, lines)
 
 
 class ExperimentDisplay:
@@ -173,7 +179,7 @@ class ExperimentDisplay:
 
         from minbert.cli.show import messages
 
-        self.runs, self.complete, self.began = runs, complete, dict[str, float]()
+        self.runs, self.complete = runs, complete
         self.bar = Progress(
             BarColumn(),
             MofNCompleteColumn(),
@@ -219,28 +225,33 @@ def _scores_of(cell: Cell) -> str:
 def _plan_table(estimates: Sequence[Estimate]) -> Table:
     from minbert.cli.show import table
 
-    rows = [[e.recipe.name, f"{e.updates:,}", f"{e.seconds / 60:.1f}", _gigabytes(e.kept)] for e in estimates]
-    return table("One run of each recipe", ("recipe", "updates", "minutes", "GB kept"), rows)
+    tasks = list(dict.fromkeys(task for e in estimates for task in e.passes))
+    rows = []
+    for e in estimates:
+        passes = [f"{e.passes[task]:.2f}" if task in e.passes else "" for task in tasks]
+        rows.append([e.recipe.name, f"{e.updates:,}", *passes, f"{e.seconds / 60:.1f}", _gigabytes(e.kept)])
+    columns = ("recipe", "updates", *(f"passes\n{task}" for task in tasks), "minutes", "GB\nkept")
+    return table("One run of each recipe", columns, rows)
 
 
 def _gigabytes(size: float) -> str:
     return f"{size / 1e9:.2f}"
 
 
-def _whole_plan(cells: Sequence[Cell], estimates: dict[str, Estimate], jobs: int, start: float) -> str:
+def _whole_plan(cells: Sequence[Cell], estimates: dict[str, Estimate], jobs: int, watch: Stopwatch) -> str:
     """Hours and disk of all runs together, of what of them is left to do, and of the largest moment."""
+    from minbert.cli.show import duration
+
     left = [cell for cell in cells if cell.condition != "complete"]
-
-    def hours(shares: Sequence[tuple[Cell, float]]) -> float:
-        seconds = sum(estimates[cell.recipe.name].seconds * share for cell, share in shares)
-        return (seconds / jobs + (start if shares else 0)) / 3600
-
-    whole = hours([(cell, 1.0) for cell in cells])
-    rest = hours([(cell, 1 - cell.progress.step / max(1, estimates[cell.recipe.name].updates)) for cell in left])
+    of_all = [estimates[cell.recipe.name] for cell in cells]
+    of_left = [estimates[cell.recipe.name] for cell in left]
+    shares = [1 - cell.progress.step / max(1, e.updates) for cell, e in zip(left, of_left, strict=True)]
+    whole = watch.together([e.seconds for e in of_all], jobs)
+    rest = watch.together([share * e.seconds for share, e in zip(shares, of_left, strict=True)], jobs)
     kept = sum(estimates[c.recipe.name].kept if c.keeps_weights else estimates[c.recipe.name].answers for c in cells)
     peak = kept + jobs * max(estimate.peak for estimate in estimates.values())
     return (
-        f"{counted(len(cells), 'run')}: {whole:.2f} hours in all, {rest:.2f} for {len(left)} not "
+        f"{counted(len(cells), 'run')}: {duration(whole)} in all, {duration(rest)} for {len(left)} not "
         f"complete yet ({jobs} at once); {_gigabytes(kept)} GB of disk in the end, {_gigabytes(peak)} GB on the way"
     )
 
@@ -252,35 +263,53 @@ def _show_readings(readings: dict[str, Reading]) -> None:
         show_reading(file, reading)
 
 
-def _contrast_table(found: Sequence[Contrast], estimates: dict[str, Estimate], seeds: int) -> Table:
-    """How small a difference each contrast could show, task by task; before any run it depends on dev's size alone."""
+def _show_differences(estimates: Sequence[Estimate], seeds: int) -> None:
+    """The smallest difference between two recipes that could show, and in what a control differs from its partner."""
+    from minbert.cli.show import results
+    from minbert.comparison import SEEDS_NEEDED
+
+    if seeds < SEEDS_NEEDED:
+        results.print(
+            f"below {SEEDS_NEEDED} seeds there is no verdict between two methods; pass --seeds {SEEDS_NEEDED} or more "
+            "to see how small a difference could show",
+            soft_wrap=True,
+        )
+        return
+    results.print()
+    results.print(_difference_table(estimates, seeds))
+    results.print(_difference_note(), soft_wrap=True)
+    names = {estimate.recipe.name for estimate in estimates}
+    for recipe in (estimate.recipe for estimate in estimates):
+        if recipe.control is not None and recipe.control.of in names:
+            results.print(f"{recipe.name} is {recipe.control.of} but for {recipe.control.key}", soft_wrap=True)
+
+
+def _difference_table(estimates: Sequence[Estimate], seeds: int) -> Table:
+    """How small a difference between two recipes could show; before any run it depends on dev's size alone."""
     from minbert.cli.show import number, table
     from minbert.comparison import smallest_visible_difference
 
-    sizes: dict[str, dict[str, tuple[str, int]]] = {}
-    for name, estimate in estimates.items():
-        scored = {task: t for task, t in estimate.recipe.tasks.items() if task in estimate.dev_rows}
-        sizes[name] = {task: (t.metric or "", estimate.dev_rows[task]) for task, t in scored.items()}
-    tasks = list(dict.fromkeys(task for of_recipe in sizes.values() for task in of_recipe))
+    recipes_of: dict[tuple[tuple[str, str, int], ...], list[str]] = {}
+    for estimate in estimates:
+        tasks = estimate.recipe.tasks
+        sizes = tuple((name, tasks[name].metric or "", rows) for name, rows in estimate.dev_rows.items())
+        recipes_of.setdefault(sizes, []).append(estimate.recipe.name)
 
-    def visible(examples: Sequence[tuple[str, int]]) -> str:
-        difference = smallest_visible_difference(examples, seeds)
+    def visible(scores: Sequence[tuple[str, int]]) -> str:
+        difference = smallest_visible_difference(scores, seeds)
         return "unknown" if difference is None else number(difference)
 
-    keyed = ["differs in"] if any(contrast.key for contrast in found) else []
+    columns = list(dict.fromkeys(name for sizes in recipes_of for name, *_ in sizes))
     rows = []
-    for contrast in found:
-        own = {task: size for task, size in sizes[contrast.left].items() if task in sizes[contrast.right]}
-        key = [contrast.key] if keyed else []
-        cells = [visible([own[task]]) if task in own else "" for task in tasks]
-        rows.append([contrast.left, contrast.right, *key, *cells, visible(list(own.values()))])
-    columns = ("recipe", "against", *keyed, *tasks, "sum")
-    return table("Smallest visible difference on dev", columns, rows, left=2 + len(keyed))
+    for sizes, names in recipes_of.items():
+        scores = {name: (metric, examples) for name, metric, examples in sizes}
+        cells = [visible([scores[name]]) if name in scores else "" for name in columns]
+        group = several(names, 3) if len(recipes_of) > 1 else f"any two of {counted(len(names), 'recipe')}"
+        rows.append([group, *cells, visible(list(scores.values()))])
+    return table("Smallest visible difference on dev", ("between", *columns, "sum"), rows)
 
 
-def _contrast_note(seeds: int) -> str:
-    if seeds < 3:
-        return "unknown: below 3 seeds there is no verdict between two methods; pass --seeds 3 or more"
+def _difference_note() -> str:
     from minbert.comparison import ASSUMED_ACCURACY, ASSUMED_CORRELATION, RENEWED
 
     turned = 2 * RENEWED * ASSUMED_ACCURACY * (1 - ASSUMED_ACCURACY)
@@ -291,15 +320,15 @@ def _contrast_note(seeds: int) -> str:
     )
 
 
-def _status_table(cells: Sequence[Cell]) -> Table:
+def _status_table(cells: Sequence[Cell], conditions: dict[str, str]) -> Table:
     """A line a recipe: how many of its seeds are complete, and which are not."""
     from minbert.cli.show import table
 
     rows = []
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         own = [cell for cell in cells if cell.recipe.name == name]
-        stopped = [f"seed {c.recipe.seed} at update {c.progress.step:,}" for c in own if c.condition == "stopped"]
-        missing = [str(c.recipe.seed) for c in own if c.condition == "missing"]
-        complete = sum(cell.condition == "complete" for cell in own)
-        rows.append([name, f"{complete} of {len(own)}", ", ".join(stopped), ", ".join(missing)])
+        of = {word: [c for c in own if conditions[c.name] == word] for word in ("complete", "stopped", "missing")}
+        stopped = [f"seed {c.recipe.seed} at update {c.progress.step:,}" for c in of["stopped"]]
+        missing = [str(c.recipe.seed) for c in of["missing"]]
+        rows.append([name, f"{len(of['complete'])} of {len(own)}", ", ".join(stopped), ", ".join(missing)])
     return table("Runs", ("recipe", "complete", "stopped", "seeds missing"), rows, left=4)

@@ -3,19 +3,20 @@
 A cell is one run: a recipe with one seed, in runs/NAME/seed-K.
 """
 
+import fnmatch
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from minbert.data import Reading
 from minbert.errors import RecipeError, RunError, several
-from minbert.jobs import read_tasks
+from minbert.jobs import build_model, read_tasks
 from minbert.metrics import total
 from minbert.pretrained import locate
 from minbert.recipes import load
-from minbert.runs import Progress, Run
+from minbert.runs import Progress, Run, changed_keys
 from minbert.schema import Recipe
 from minbert.tasks import Task
 
@@ -74,6 +75,8 @@ def expand(
                 "pass --set training.max_steps=N instead"
             )
         seen[recipe.name.lower()] = recipe
+    for recipe in recipes:
+        _check_control(recipe, seen)
     return [
         Cell(
             recipe.model_copy(update={"seed": recipe.seed + number}),
@@ -83,6 +86,20 @@ def expand(
         for number in range(seeds)
         for recipe in recipes
     ]
+
+
+def _check_control(recipe: Recipe, others: Mapping[str, Recipe]) -> None:
+    """Raises RecipeError where a control and its partner, if both are here, differ in another key than they say."""
+    control = recipe.control
+    if control is None or control.of.lower() not in others:
+        return
+    partner = others[control.of.lower()]
+    different = changed_keys(partner, recipe.model_copy(update={"name": partner.name}))
+    if not different or any(not fnmatch.fnmatch(key, control.key) for key in different):
+        raise RecipeError(
+            f"'{recipe.name}' is a control of '{partner.name}' in {control.key}, but here they differ in "
+            f"{', '.join(different) or 'nothing'}; mend the recipe, or leave that key out of --set"
+        )
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -96,20 +113,26 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def check(cells: Sequence[Cell], skip_bad_rows: bool) -> dict[str, Reading]:
-    """Raises MinbertError, before anything runs, for what would stop a run at its start: its folder, data, encoder.
+    """Raises MinbertError, before anything runs, for what would stop a run at its start: folder, data, encoder, model.
 
     Gives what reading each file gave, by task and split, so that rows which were left out can be listed once.
     """
     faults = [fault for cell in cells if (fault := fault_of_folder(cell))]
     if faults:
         raise RunError(several(faults, 2))
-    for encoder in dict.fromkeys(cell.recipe.encoder for cell in cells):
-        locate(encoder)
-    read: dict[str, Reading] = {}
-    for name, task in _distinct_tasks(cells):
-        _, readings = read_tasks({name: task}, skip_bad_rows)
-        read |= {f"{name} {split}": reading for split, reading in readings[name].items()}
-    return read
+    folders = {encoder: locate(encoder) for encoder in dict.fromkeys(cell.recipe.encoder for cell in cells)}
+    readings: dict[str, Reading] = {}
+    completed: dict[str, Task] = {}
+    for key, (name, task) in _distinct_tasks(cells).items():
+        tasks, found = read_tasks({name: task}, skip_bad_rows)
+        completed[key] = tasks[name]
+        for split, reading in found[name].items():
+            label = f"{name} {split}"
+            readings[f"{label} of {getattr(task, split)}" if label in readings else label] = reading
+    for recipe in _distinct_models(cells):
+        tasks = {name: task.completed(completed[_reading_key(task)].labels) for name, task in recipe.tasks.items()}
+        build_model(recipe, folders[recipe.encoder], tasks)
+    return readings
 
 
 def fault_of_folder(cell: Cell) -> str | None:
@@ -131,49 +154,41 @@ def fault_of_folder(cell: Cell) -> str | None:
     return None
 
 
-def _distinct_tasks(cells: Iterable[Cell]) -> list[tuple[str, Task]]:
-    """The tasks that read other files, or the same in another way; heads and losses do not matter."""
-    read: dict[str, tuple[str, Task]] = {}
-    for cell in cells:
-        for name, task in cell.recipe.tasks.items():
-            plain = task.model_copy(update={"head": None, "loss": None, "pooling": "mean", "weight": 1.0})
-            read.setdefault(plain.model_dump_json(), (name, task))
-    return list(read.values())
+def standing(cell: Cell) -> tuple[Condition | Literal["refused"], str | None]:
+    """How far a run is; or `refused`, and why, where what lies in its folder is not this run."""
+    fault = fault_of_folder(cell)
+    return ("refused", fault) if fault else (cell.condition, None)
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """Two recipes to be compared, by name; `key` is what they differ in, where they say so themselves."""
-
-    left: str
-    right: str
-    key: str
+def _distinct_tasks(cells: Iterable[Cell]) -> dict[str, tuple[str, Task]]:
+    """The tasks that read other files, or the same in another way, with their names."""
+    return {_reading_key(task): (name, task) for cell in cells for name, task in cell.recipe.tasks.items()}
 
 
-def contrasts(recipes: Sequence[Recipe]) -> list[Contrast]:
-    """Every control with its partner, where both are there; without controls, every recipe with the first one that
-    has a task in common with it."""
-    names = {recipe.name for recipe in recipes}
-    controls = [
-        Contrast(recipe.name, recipe.control.of, recipe.control.key)
-        for recipe in recipes
-        if recipe.control is not None and recipe.control.of in names
-    ]
-    firsts = {r.name: next(first for first in recipes if first.tasks.keys() & r.tasks.keys()) for r in recipes}
-    return controls or [Contrast(name, first.name, "") for name, first in firsts.items() if name != first.name]
+def _reading_key(task: Task) -> str:
+    """What reading a task's files depends on: all but its model."""
+    return task.model_copy(update={"head": None, "pooling": "mean", "weight": 1.0}).model_dump_json()
+
+
+def _distinct_models(cells: Iterable[Cell]) -> list[Recipe]:
+    """Of the recipes that make the same model one each."""
+    parts: Any = {"encoder": True, "tasks": True, "schedule": {"order"}, "training": {"mode", "max_length", "device"}}
+    return list({cell.recipe.model_dump_json(include=parts): cell.recipe for cell in cells}.values())
 
 
 @dataclass(frozen=True)
 class Row:
     """A recipe's dev scores over its complete runs: the mean of each at the last update, and their spread.
 
-    `values` are by task and `sum`; a value is None where it is undefined in any of the runs.
+    `values` are by task and `sum`; a value is None where it is undefined in any of the runs. `seconds` are those that
+    a run's updates took, the mean.
     """
 
     name: str
     seeds: int
     values: dict[str, float | None]
     deviations: dict[str, float | None]
+    seconds: float
 
 
 def scores(cells: Sequence[Cell]) -> list[Row]:
@@ -182,11 +197,12 @@ def scores(cells: Sequence[Cell]) -> list[Row]:
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         done = [cell for cell in cells if cell.recipe.name == name and cell.condition == "complete"]
         if done:
-            rows.append(_row(name, [_last_scores(cell) for cell in done]))
+            seconds = statistics.fmean(cell.progress.seconds for cell in done)
+            rows.append(_row(name, [_last_scores(cell) for cell in done], seconds))
     return rows
 
 
-def _row(name: str, runs: Sequence[dict[str, float | None]]) -> Row:
+def _row(name: str, runs: Sequence[dict[str, float | None]], seconds: float) -> Row:
     values: dict[str, float | None] = {}
     deviations: dict[str, float | None] = {}
     for key in runs[0]:
@@ -195,7 +211,7 @@ def _row(name: str, runs: Sequence[dict[str, float | None]]) -> Row:
         is_defined = len(known) == len(found)
         values[key] = statistics.fmean(known) if is_defined else None
         deviations[key] = statistics.stdev(known) if is_defined and len(known) > 1 else None
-    return Row(name, len(runs), values, deviations)
+    return Row(name, len(runs), values, deviations, seconds)
 
 
 def _last_scores(cell: Cell) -> dict[str, float | None]:
@@ -207,12 +223,16 @@ def _last_scores(cell: Cell) -> dict[str, float | None]:
 
 
 def baselines(cells: Sequence[Cell]) -> dict[str, float | None]:
-    """What the best constant answer gets on dev, by task, and the sum of these; from the complete runs' records."""
+    """What the best constant answer gets on dev, by task, from the complete runs' records.
+
+    Where every recipe has the same tasks there is a `sum` as well: of others it would stand beside none of theirs.
+    """
+    done = [cell for cell in cells if cell.condition == "complete"]
     found: dict[str, float | None] = {}
-    for cell in cells:
-        if cell.condition == "complete":
-            found |= _last_evaluation(cell)["baselines"]
-    return found | {"sum": total(found)}
+    for cell in done:
+        found |= _last_evaluation(cell)["baselines"]
+    is_one_sum = all(cell.recipe.tasks.keys() == done[0].recipe.tasks.keys() for cell in done)
+    return found | ({"sum": total(found)} if is_one_sum else {})
 
 
 def _last_evaluation(cell: Cell) -> dict[str, Any]:

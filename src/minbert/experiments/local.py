@@ -7,15 +7,15 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
-from typing import Literal
+from typing import Any, Literal
 
 from minbert.errors import MinbertError
 from minbert.experiments.grid import Cell
-from minbert.kernels import Kernels, measure
+from minbert.kernels import Kernels, measure, share_of_threads
 
 SECONDS_BETWEEN_STEPS = 0.5  # told of by a run at most so often
 SPAWN = multiprocessing.get_context("spawn")  # a forked torch may hang
@@ -51,10 +51,10 @@ def run_cells(
 ) -> Iterator[News]:
     """Trains every cell that is not complete, at most `jobs` at once, and yields their news.
 
-    The fastest kernels are found once for all of them. A run that fails is told of and the others go on. Once
-    `stopping` is true no run is begun, and those under way save their state and end.
+    All compute with the same kernels: those of a run that is begun already, or else the fastest. A run that fails is
+    told of and the others go on. Once `stopping` is true no run is begun, and those under way save their state and end.
     """
-    kernels = measure(jobs)
+    kernels = kernels_for(cells, jobs)
     waiting = deque(cell for cell in cells if cell.condition != "complete")
     for cell in cells:
         if cell.condition == "complete":
@@ -68,9 +68,8 @@ def run_cells(
             if waiting and len(workers) < jobs:
                 workers.append(_hire(kernels, skip_bad_rows, stop))
             for worker in workers:
-                if worker.cell is None and waiting:
+                if worker.cell is None and waiting and _sent(worker.pipe, waiting[0]):
                     worker.cell = waiting.popleft()
-                    worker.pipe.send(worker.cell)
                     yield News(worker.cell, "begun")
             for worker in _heard(workers):
                 yield _receive(worker)
@@ -78,6 +77,14 @@ def run_cells(
     finally:
         for worker in workers:
             worker.process.kill()
+
+
+def kernels_for(cells: Sequence[Cell], jobs: int) -> Kernels:
+    """The kernels of the first run that was begun, so that all of an experiment have the same; else the fastest."""
+    for cell in cells:
+        if cell.run.is_begun and (begun := cell.run.kernels()):
+            return replace(begun, threads=share_of_threads(jobs))
+    return measure(jobs)
 
 
 def _hire(kernels: Kernels, skip_bad_rows: bool, stop: Event) -> Worker:
@@ -103,6 +110,15 @@ def _without_signals() -> Iterator[None]:
             signal.signal(one, handler)
 
 
+def _sent(pipe: "Connection[Any, Any]", message: Cell | News) -> bool:
+    """Whether the other side could be told: not if its process has died."""
+    try:
+        pipe.send(message)
+    except ConnectionError:
+        return False
+    return True
+
+
 def _heard(workers: Sequence[Worker]) -> list[Worker]:
     """The workers that have something to tell; after half a second none, so that an interrupt is seen."""
     busy = [worker for worker in workers if worker.cell]
@@ -115,7 +131,7 @@ def _receive(worker: Worker) -> News:
     assert worker.cell is not None
     try:
         news: News = worker.pipe.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # the latter amid a message
         worker.process.join()
         reason = f"its process ended with code {worker.process.exitcode}; is there enough memory?"
         news = News(worker.cell, "failed", reason=reason, is_ours=True)
@@ -126,7 +142,7 @@ def _receive(worker: Worker) -> News:
 
 def _work(kernels: Kernels, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> None:
     """Runs, one after another, in a process of their own, until the other side of the pipe is gone."""
-    with contextlib.suppress(EOFError, BrokenPipeError), _without_signals():  # polars, once imported, takes Ctrl-C
+    with contextlib.suppress(EOFError, ConnectionError), _without_signals():  # polars, once imported, takes Ctrl-C
         while True:
             pipe.send(_end_of(pipe.recv(), kernels, skip_bad_rows, stop, pipe))
 
@@ -138,8 +154,6 @@ def _end_of(cell: Cell, kernels: Kernels, skip_bad_rows: bool, stop: Event, pipe
         is_done = _train(cell, kernels, skip_bad_rows, stop, pipe)
     except MinbertError as error:
         return News(cell, "failed", reason=str(error))
-    except BrokenPipeError:
-        raise
     except Exception:
         return News(cell, "failed", reason=traceback.format_exc(), is_ours=True)
     return News(cell, "done" if is_done else "stopped", seconds=time.perf_counter() - started)
@@ -152,11 +166,12 @@ def _train(cell: Cell, kernels: Kernels, skip_bad_rows: bool, stop: Event, pipe:
     parent, told = multiprocessing.parent_process(), 0.0
     session = begin(cell.recipe, cell.folder, skip_bad_rows, resume=True, kernels=kernels)
     for record in records(session):
-        if stop.is_set() or (parent is not None and not parent.is_alive()):
-            session.save()
-            return False
+        is_alone = parent is not None and not parent.is_alive()
         if isinstance(record, StepRecord) and time.monotonic() - told > SECONDS_BETWEEN_STEPS:
             told = time.monotonic()
-            pipe.send(News(cell, "step", record.step, session.job.last_step))
+            is_alone |= not _sent(pipe, News(cell, "step", record.step, session.job.last_step))
+        if stop.is_set() or is_alone:
+            session.save()
+            return False
     session.run.prune(cell.keeps_weights)
     return True

@@ -1,5 +1,7 @@
 """A recipe -> how long its run will take and what it leaves on disk, from a few updates done for the purpose."""
 
+import heapq
+import math
 import subprocess
 import sys
 import tempfile
@@ -11,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from minbert.experiments.grid import Cell
-from minbert.jobs import Job, pool_once, prepare
+from minbert.files import existing
+from minbert.jobs import Job, plan, pool_once, prepare
 from minbert.kernels import Kernels
 from minbert.runs import Run
 from minbert.schema import Recipe
 from minbert.tasks import Split
-from minbert.training import State, checkpoints, evaluations, update
+from minbert.training import State, checkpoints, evaluations, inspection_is_due, update
 
 UPDATES = 5  # timed for every set of tasks that an update trains
 ROWS = 256  # of dev, timed for every task
@@ -38,13 +42,14 @@ WITHOUT_COST: Any = {  # keys that leave the time of one update as it is
 
 @dataclass(frozen=True)
 class Estimate:
-    """One run of a resolved recipe: its updates, the seconds from reading its data to its end, its bytes on disk.
+    """One run of a resolved recipe: its updates, each task's passes, seconds from reading data to its end, and bytes.
 
     `kept` is left by a run that keeps its weights, `answers` by any other, and `peak` is held while a run goes on.
     """
 
     recipe: Recipe
     updates: int
+    passes: dict[str, float]
     seconds: float
     kept: int
     answers: int
@@ -70,20 +75,34 @@ class Stopwatch:
         job, model = prepare(cell.recipe, self.skip_bad_rows)
         job, state = pool_once(job, model), State.start(job, model)
         seconds = time.perf_counter() - started
-        seconds += self._updates(job, state)
+        seconds += min(self._updates(job, state), job.recipe.training.time_limit or math.inf)
         number = evaluations(job)
         seconds += number * self._answers(job, state, "dev") + self._answers(job, state, "test")
-        save, models, peak = _save(state)
+        save, models, peak = _save(state, existing(cell.folder))
         seconds += (SAVES * number + checkpoints(job)) * save
         rows = {split: {name: len(e) for name, e in job.encoded[split].items()} for split in job.encoded}
         answers = ANSWER_BYTES * sum(2 * sum(r.values()) for split, r in rows.items() if split != "train")
         answers += RECORD_BYTES * (job.last_step + number)
-        return Estimate(job.recipe, job.last_step, seconds, models + answers, answers, peak + answers, rows["dev"])
+        passes = {planned.task: planned.passes for planned in plan(job)}
+        return Estimate(
+            job.recipe, job.last_step, passes, seconds, models + answers, answers, peak + answers, rows["dev"]
+        )
 
     @property
     def start(self) -> float:
         """Seconds that a process takes before its first run."""
         return self._once("process", _start_a_process)
+
+    def together(self, runs: Sequence[float], jobs: int) -> float:
+        """Seconds for runs that take so many each, `jobs` at once: a process that is done with one begins the next."""
+        if not runs:
+            return 0.0
+        workers = min(jobs, len(runs))
+        crowding = max(1.0, workers * self.kernels.threads / torch.get_num_threads())  # timed alone
+        ends = workers * [self.start]
+        for seconds in runs:
+            heapq.heapreplace(ends, ends[0] + crowding * seconds)
+        return max(ends)
 
     def _updates(self, job: Job, state: State) -> float:
         """Seconds for all updates: a few timed for every set of tasks, and set right by how much text they held."""
@@ -93,7 +112,8 @@ class Stopwatch:
         cost = job.recipe.model_dump_json(exclude=WITHOUT_COST)
         seconds = 0.0
         for tasks, steps in steps_of.items():
-            seconds += len(steps) * self._once((cost, tasks), partial(_time_updates, job, state, steps))
+            looks = sum(inspection_is_due(job.recipe, step) for step in steps)  # which cost about an update more
+            seconds += (len(steps) + looks) * self._once((cost, tasks), partial(_time_updates, job, state, steps))
         return seconds
 
     def _answers(self, job: Job, state: State, split: Split) -> float:
@@ -115,8 +135,10 @@ class Stopwatch:
 
 
 def _time_updates(job: Job, state: State, steps: Sequence[int]) -> float:
-    """Mean seconds of an update among `steps`, from a few of them; the first finds memory cold and does not count."""
-    every = job.recipe.gradients.inspect_every
+    """Mean seconds of an update among `steps`, from a few of them and without a close look at conflict.
+
+    The first finds memory cold and does not count.
+    """
     gradients = job.recipe.gradients.model_copy(update={"inspect_every": "off"})
     job = replace(job, recipe=job.recipe.model_copy(update={"gradients": gradients}))
     seconds = positions = 0.0
@@ -127,7 +149,7 @@ def _time_updates(job: Job, state: State, steps: Sequence[int]) -> float:
             seconds += record.seconds
             positions += _positions(job, steps[place])
     mean = float(np.mean([_positions(job, step) for step in steps[:: max(1, len(steps) // 200)]]))
-    return seconds / positions * mean * (1.0 if every == "off" else 1 + 1 / every)
+    return seconds / positions * mean
 
 
 def _positions(job: Job, step: int) -> int:
@@ -142,9 +164,9 @@ def _positions(job: Job, step: int) -> int:
     return total
 
 
-def _save(state: State) -> tuple[float, int, int]:
-    """Seconds to save the state; bytes of the two models that a run leaves; bytes that one under way holds."""
-    with tempfile.TemporaryDirectory() as folder:
+def _save(state: State, place: Path) -> tuple[float, int, int]:
+    """Seconds to save the state there; bytes of the two models that a run leaves; bytes that one under way holds."""
+    with tempfile.TemporaryDirectory(prefix=".minbert-plan-", dir=place) as folder:
         run = Run(Path(folder) / "run")
         seconds = _time(lambda: run.save_last(state.model, state.optimizer, state.progress))
         sizes = {file.name: file.stat().st_size for file in run.last.iterdir()}
