@@ -132,6 +132,7 @@ def test_every_recipe_of_the_paper_and_every_control_runs(
     monkeypatch.setenv("COLUMNS", "200")
     folders = [ROOT / "recipes" / "paper", ROOT / "recipes" / "controls"]
     tiny = ["--set", f"encoder={values['encoder']}", "--set", "training.max_length=40", "--scale", "0.001"]
+    tiny += ["--set", "training.evaluate_every=9"]  # the updates of the longest
     ran = command("experiment", "run", *folders, *tiny, "--runs", tmp_path / "runs")
     assert ran.code == 0, ran.err
     names = [load(path).name for folder in folders for path in sorted(folder.glob("[!_]*.toml"))]
