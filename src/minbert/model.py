@@ -193,6 +193,8 @@ class MultitaskModel(nn.Module):
             raise ModelError(f"{folder} does not exist; name a model's folder, such as runs/NAME/best")
         if (folder / "last" / "progress.json").is_file():
             raise ModelError(f"{folder} is a run whose weights were not kept; take the first seed's, or --keep-weights")
+        if seeds := sorted(run.parent.name for run in folder.glob("seed-*/best")):
+            raise ModelError(f"{folder} holds the runs of several seeds; take {folder / seeds[0]}")
         if not (folder / "tasks.json").is_file():
             raise ModelError(f"{folder} holds no tasks.json, so it is no model of minbert's; train one from it first")
         tasks = _read_tasks(folder / "tasks.json")

@@ -57,6 +57,7 @@ class Run:
         self.best, self.last = folder / "best", folder / "last"
         self._metrics, self._recipe = folder / "metrics.jsonl", folder / "recipe.toml"
         self._environment, self.predictions = folder / "environment.json", folder / "predictions"
+        self._failure = folder / "failure.txt"
 
     @property
     def exists(self) -> bool:
@@ -86,6 +87,7 @@ class Run:
                 self._clear()
                 write_text(self._environment, json.dumps(about, indent=2) + "\n")
                 write_text(self._recipe, recipe.to_toml())  # last: a folder with a recipe is a run
+            self._failure.unlink(missing_ok=True)
             yield self
 
     def check(self, resume: bool, force: bool) -> None:
@@ -171,6 +173,15 @@ class Run:
         progress.is_complete = True
         write_text(self.last / "progress.json", json.dumps(asdict(progress), indent=2) + "\n")
 
+    def note_failure(self, reason: str) -> None:
+        """Keeps why the run ended before its end, until it is gone on with."""
+        if self.is_begun:
+            write_text(self._failure, reason + "\n")
+
+    def failure(self) -> str | None:
+        """Why the run ended before its end, where it failed."""
+        return self._failure.read_text(encoding="utf-8").strip() if self._failure.is_file() else None
+
     def prune(self, keep_weights: bool) -> None:
         """Drops what a complete run needs no more: both models' weights, unless kept, and the optimiser's state.
 
@@ -194,14 +205,14 @@ class Run:
         return self._progress() or Progress()
 
     def differences(self, recipe: Recipe) -> list[str]:
-        """The keys in which a recipe, not resolved yet, differs from the one that the run was started with.
+        """'KEY = OLD (now NEW)' where a recipe, not resolved yet, differs from the one the run was started with.
 
         What only data and encoder can say, classes and the encoder's longest text, is taken from the run.
         """
         stored = self.recipe()
         tasks = {name: _as_resolved(task, recipe, stored.tasks.get(name)) for name, task in recipe.tasks.items()}
         schedule = recipe.schedule.model_copy(update={"order": recipe.order})
-        return changed_keys(stored, recipe.model_copy(update={"tasks": tasks, "schedule": schedule}))
+        return _changes(stored, recipe.model_copy(update={"tasks": tasks, "schedule": schedule}))
 
     def changed_data(self) -> str | None:
         """A file of examples that is no longer what the run was started with, or None."""
@@ -225,14 +236,11 @@ class Run:
 
     def _strangers(self) -> list[Path]:
         """What lies in the folder and is no part of a run; a run that was being made or removed has its own parts."""
-        own = {self.best, self.last, self._metrics, self._recipe, self._environment, self.predictions}
+        own = {self.best, self.last, self._metrics, self._recipe, self._environment, self.predictions, self._failure}
         return [entry for entry in self.folder.iterdir() if entry not in own and not entry.name.startswith(".")]
 
     def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
-        stored = self.recipe()
-        if keys := changed_keys(stored, recipe):
-            before, now = _flat(stored.model_dump()), _flat(recipe.model_dump())
-            changed = [f"{key} = {_said(before.get(key))} (now {_said(now.get(key))})" for key in keys]
+        if changed := _changes(self.recipe(), recipe):
             raise RunError(
                 f"{self.folder} was started with {several(changed)}\n"
                 "resume it with the same recipe, or give this one another --name"
@@ -316,6 +324,12 @@ def _as_resolved(task: Task, recipe: Recipe, stored: Task | None) -> Task:
     labels, longest = (None, None) if stored is None else (stored.labels, stored.max_length)
     completed = task.completed(labels)
     return completed.model_copy(update={"max_length": task.max_length or recipe.training.max_length or longest})
+
+
+def _changes(stored: Recipe, given: Recipe) -> list[str]:
+    before, now = _flat(stored.model_dump()), _flat(given.model_dump())
+    keys = changed_keys(stored, given)
+    return [f"{key} = {_said(before.get(key))} (now {_said(now.get(key))})" for key in keys]
 
 
 def changed_keys(stored: Recipe, given: Recipe) -> list[str]:

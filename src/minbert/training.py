@@ -101,7 +101,6 @@ class EvaluationRecord:
 
 
 Record = StepRecord | EvaluationRecord
-REMEDY = "lower optimizer.lr or set gradients.clip"
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ def update(job: Job, state: State) -> StepRecord:
 
     grams = gradients.gram_matrices([part.shared for part in parts])  # [P, T, T]
     gram, method = grams.sum(0), gradients.METHODS[recipe.gradients.method]
-    _check_finite(step, parts, gram)
+    _check_finite(recipe, step, parts, gram)
     inspection = inspect(job, model, draws, parts, grams) if inspection_is_due(recipe, step) else None
     weights = method(gram, _surgery_generator(recipe, step))  # [T]
     combined = gradients.weighted_sum_([part.shared for part in parts], weights)
@@ -261,7 +260,7 @@ def _apply(job: Job, state: State, step: int, encoder_gradient: list[Tensor | No
         heads = state.model.named_head_parameters()
         broken = [n.split(".")[0] for n, w in heads if w.grad is not None and not w.grad.isfinite().all()]
         whose = f"the head of task '{broken[0]}' has a gradient that" if broken else "the whole gradient"
-        raise TrainingError(f"step {step}: {whose} is no longer a number; {REMEDY}")
+        raise TrainingError(f"step {step}: {whose} is no longer a number; {_remedy(job.recipe)}")
     optimizer.set_learning_rate(state.optimizer, _learning_rate_factor(job, step))
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
@@ -273,13 +272,17 @@ def _learning_rate_factor(job: Job, step: int) -> float:
     return optimizer.learning_rate_factor(step, job.last_step, table.warmup, table.decay)
 
 
-def _check_finite(step: int, parts: list[TaskGradient], gram: Tensor) -> None:
+def _check_finite(recipe: Recipe, step: int, parts: list[TaskGradient], gram: Tensor) -> None:
     """Raises TrainingError, before anything is changed, where a loss or a gradient's norm is no number."""
     for part, square in zip(parts, gram.diagonal().tolist(), strict=True):
         if not (math.isfinite(part.loss) and math.isfinite(square)):
             raise TrainingError(
-                f"step {step}: the loss or gradient of task '{part.task}' is no longer a number; {REMEDY}"
+                f"step {step}: the loss or gradient of task '{part.task}' is no longer a number; {_remedy(recipe)}"
             )
+
+
+def _remedy(recipe: Recipe) -> str:
+    return "lower optimizer.lr" + (" or set gradients.clip" if recipe.gradients.clip == "off" else "")
 
 
 def assess(job: Job, state: State) -> EvaluationRecord:

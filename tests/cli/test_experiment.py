@@ -32,7 +32,7 @@ def test_plan_run_and_status_agree(recipes: Path, tmp_path: Path, command: Comma
     assert "for 6 not complete yet" in planned.out
     assert "Smallest visible difference" in planned.out
     assert "any two of 2 recipes" in planned.out
-    assert "SUM is PCG but for gradients.method" in planned.out
+    assert "SUM is PCG but for gradients.method\n" in planned.out
     row = next(line.split() for line in planned.out.splitlines() if line.split()[:2] == ["PCG", "6"])
     assert row[1] == "6", "a tenth of 2 updates an epoch, rounded up"
     assert not (tmp_path / "runs").exists()
@@ -71,9 +71,9 @@ def test_a_plan_counts_of_a_stopped_run_what_is_left(
             break
     said = command("experiment", "plan", *options).out
     assert "1 run: 2 h 00 min in all, 1 h 00 min for 1 not complete yet" in said
-    assert "verdict" not in said, "there is nothing to compare it with"
+    assert "can be judged" not in said, "there is nothing to compare it with"
     both = command("experiment", "plan", str(recipes), "--runs", str(tmp_path / "others")).out
-    assert "below 3 seeds there is no verdict between two methods; pass --seeds 3 or more" in both
+    assert "below 3 seeds a recipe no difference between two of them can be judged; pass" in both
     assert "stopped" in command("experiment", "status", *options).out
     assert "seed 1 at update 3" in command("experiment", "status", *options).out
 
@@ -99,6 +99,13 @@ def test_failures_are_named_at_the_end(recipes: Path, tmp_path: Path, command: C
     for name in ("PCG", "SUM"):
         assert f"failed: {name} seed 1: step" in failed.err
     assert "Traceback" not in failed.err
+    assert f"remove what the old one left: {tmp_path / 'runs' / 'PCG'} {tmp_path / 'runs' / 'SUM'}" in failed.err
+    options = [str(recipes), "--runs", str(tmp_path / "runs"), "--set", "optimizer.lr=1e30"]
+    said = command("experiment", "status", *options).out
+    assert "0 complete, 0 stopped, 0 missing, 2 failed of 2 runs" in said
+    assert "failed: SUM seed 1: step" in said
+    assert f"go on with\nminbert experiment run {' '.join(options)}" in said
+    assert (tmp_path / "runs" / "SUM" / "seed-1" / "failure.txt").is_file()
 
 
 def test_a_fault_of_ours_ends_with_code_1(
@@ -117,7 +124,7 @@ def test_runs_of_another_recipe_are_told_apart(recipes: Path, tmp_path: Path, co
     assert command("experiment", "run", *options, "--scale", "0.1", "--seeds", "1").code == 0
     said = command("experiment", "status", *options, "--jobs", "2").out
     assert "0 complete, 0 stopped, 2 missing, 2 refused of 4 runs" in said
-    assert "seed-1 was made with another training.scale; choose another --runs" in said
+    assert "seed-1 was made with training.scale = 0.1 (now 1.0); give the same recipe and options, choose" in said
     assert "Dev scores" not in said
     found = json.loads(command("experiment", "status", *options, "--json").out)
     assert [run["condition"] for run in found["runs"]] == ["refused", "refused", "missing", "missing"]

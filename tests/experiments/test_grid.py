@@ -93,10 +93,10 @@ def test_only_runs_of_the_same_recipe_and_data_are_gone_on_with(write: Write, tm
     assert fault_of_folder(same) is None
     assert same.condition == "complete"
     for change, key in (
-        (["training.batch_size=2"], r"training\.batch_size"),
-        (["training.scale=0.5"], r"training\.scale"),
+        (["training.batch_size=2"], r"training\.batch_size = .* \(now 2\)"),
+        (["training.scale=0.5"], r"training\.scale = 1\.0 \(now 0\.5\)"),
     ):
-        with pytest.raises(RunError, match=rf"seed-1 was made with another {key}; choose another --runs"):
+        with pytest.raises(RunError, match=rf"seed-1 was made with {key}; give the same recipe and options"):
             check(expand([path], runs, overrides=change), skip_bad_rows=False)
     with (tmp_path / "c.csv").open("a") as file:
         file.write("dog,cat,1.0\n")
@@ -116,7 +116,7 @@ def test_a_key_that_was_taken_out_counts_as_a_change(write: Write, values: dict[
         ({"training": capped, "tasks": tasks, "schedule": {"kind": "round-robin"}}, "schedule.order"),
     ):
         (cell,) = expand([_unresolved(write("A", **changes), changes)], tmp_path / "runs")
-        assert f"another {key};" in (fault_of_folder(cell) or "")
+        assert f" made with {key} = " in (fault_of_folder(cell) or "")
 
 
 def _unresolved(path: Path, changes: dict[str, object]) -> Path:
@@ -192,6 +192,14 @@ def test_a_control_that_does_not_differ_as_it_says_is_refused(
     with pytest.raises(RecipeError, match=r"they differ in seed, training\.batch_size; mend the recipe"):
         expand([folder], tmp_path)
     assert len(expand([folder], tmp_path, overrides=["seed=1"])) == 2
+
+
+def test_an_a_a_pair_shares_no_seed(write: Write, tmp_path: Path) -> None:
+    folder = write("A").parent
+    write("B", control={"of": "A", "key": "seed"}, seed=3)
+    assert len(expand([folder], tmp_path, seeds=2)) == 4
+    with pytest.raises(RecipeError, match="begin at seeds 3 and 1, so with --seeds 3 they share some"):
+        expand([folder], tmp_path, seeds=3)
 
 
 def test_there_is_no_sum_of_baselines_beside_recipes_of_other_tasks(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minbert.cli.train import DataOption, SkipOption, interrupts
-from minbert.errors import RunInterruptedError, counted, several
+from minbert.errors import RunInterruptedError, counted, near, several
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -99,6 +99,11 @@ def run(
             failures += [news] if news.kind == "failed" else []
     for news in failures:
         messages.print(f"failed: {news.cell.name}: {news.reason}", soft_wrap=True)
+    if failures:
+        folders = shlex.join(dict.fromkeys(str(news.cell.folder.parent) for news in failures))
+        messages.print(
+            f"before you go on with a changed recipe, remove what the old one left: {folders}", soft_wrap=True
+        )
     if interrupted and any(cell.condition != "complete" for cell in cells):
         command = shlex.join([program(), *sys.argv[1:]])
         raise RunInterruptedError(f"what was under way is saved; go on with\n{command}")
@@ -123,7 +128,7 @@ def status(
 ) -> None:
     """Say which runs are complete, which were stopped, which are missing, and the dev scores so far."""
     from minbert.cli.show import results
-    from minbert.experiments.grid import expand, scores, standing
+    from minbert.experiments.grid import baselines, expand, scores, standing
 
     cells = expand(paths, runs, seeds, scale, overrides or (), data)
     standings = {cell.name: standing(cell) for cell in cells}
@@ -140,17 +145,35 @@ def status(
             }
             for cell, (condition, fault) in zip(cells, standings.values(), strict=True)
         ]
-        print(json.dumps({"runs": found, "scores": [vars(row) for row in scores(own)]}, indent=2))
+        print(
+            json.dumps(
+                {"runs": found, "scores": [vars(row) for row in scores(own)], "baselines": baselines(own)}, indent=2
+            )
+        )
         return
     results.print(_status_table(cells, {name: condition for name, (condition, _) in standings.items()}))
     counts = Counter[str](condition for condition, _ in standings.values())
-    words = ["complete", "stopped", "missing", *(["refused"] if counts["refused"] else [])]
+    words = ["complete", "stopped", "missing", *(word for word in ("failed", "refused") if counts[word])]
     results.print(", ".join(f"{counts[word]} {word}" for word in words) + f" of {counted(len(cells), 'run')}")
-    faults = [fault for _, fault in standings.values() if fault]
+    for name, (condition, fault) in standings.items():
+        if condition == "failed":
+            results.print(f"failed: {name}: {fault}", soft_wrap=True)
+    faults = [fault for condition, fault in standings.values() if condition == "refused" and fault]
     if faults:
-        results.print(f"refused: {several(faults, 2)}", soft_wrap=True)
+        results.print(f"refused: {several(faults, 1)}", soft_wrap=True)
+    elif counts["complete"] < len(cells):
+        results.print(f"go on with\n{_run_command()}", soft_wrap=True)
     if counts["complete"]:
         results.print(scores_table(own))
+
+
+def _run_command() -> str:
+    """The `run` line that a `status` line asks about."""
+    from minbert.cli.show import program
+
+    words = [word for word in sys.argv[1:] if word != "--json"]
+    words[words.index("status")] = "run"
+    return shlex.join([program(), *words])
 
 
 def scores_table(cells: Sequence[Cell]) -> Table:
@@ -270,18 +293,19 @@ def _show_differences(estimates: Sequence[Estimate], seeds: int) -> None:
 
     if seeds < SEEDS_NEEDED:
         results.print(
-            f"below {SEEDS_NEEDED} seeds there is no verdict between two methods; pass --seeds {SEEDS_NEEDED} or more "
-            "to see how small a difference could show",
-            soft_wrap=True,
+            f"below {SEEDS_NEEDED} seeds a recipe no difference between two of them can be judged; pass --seeds "
+            f"{SEEDS_NEEDED} or more to see how small a one could show",
         )
         return
     results.print()
     results.print(_difference_table(estimates, seeds))
-    results.print(_difference_note(), soft_wrap=True)
+    results.print(_difference_note())
     names = {estimate.recipe.name for estimate in estimates}
     for recipe in (estimate.recipe for estimate in estimates):
-        if recipe.control is not None and recipe.control.of in names:
-            results.print(f"{recipe.name} is {recipe.control.of} but for {recipe.control.key}", soft_wrap=True)
+        if recipe.control is not None:
+            there = recipe.control.of in names
+            beside = "" if there else f", which is not among these recipes{near(recipe.control.of, sorted(names))}"
+            results.print(f"{recipe.name} is {recipe.control.of} but for {recipe.control.key}{beside}")
 
 
 def _difference_table(estimates: Sequence[Estimate], seeds: int) -> Table:
@@ -315,8 +339,8 @@ def _difference_note() -> str:
     turned = 2 * RENEWED * ASSUMED_ACCURACY * (1 - ASSUMED_ACCURACY)
     return (
         f"A true difference of this size is found 4 times in 5. Assumed: accuracies of {ASSUMED_ACCURACY} and "
-        f"correlations of {ASSUMED_CORRELATION} (better ones let less show), and, as on sst, that another seed "
-        f"turns {turned:.0%} of the answers from right to wrong or back."
+        f"correlations of {ASSUMED_CORRELATION} (better ones let less show), and that another seed turns {turned:.0%} "
+        "of the answers from right to wrong or back, as it does for sentiment in five classes."
     )
 
 
@@ -327,8 +351,10 @@ def _status_table(cells: Sequence[Cell], conditions: dict[str, str]) -> Table:
     rows = []
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         own = [cell for cell in cells if cell.recipe.name == name]
-        of = {word: [c for c in own if conditions[c.name] == word] for word in ("complete", "stopped", "missing")}
+        words = ("complete", "stopped", "failed", "missing")
+        of = {word: [c for c in own if conditions[c.name] == word] for word in words}
         stopped = [f"seed {c.recipe.seed} at update {c.progress.step:,}" for c in of["stopped"]]
+        stopped += [f"seed {c.recipe.seed} failed" for c in of["failed"]]
         missing = [str(c.recipe.seed) for c in of["missing"]]
         rows.append([name, f"{len(of['complete'])} of {len(own)}", ", ".join(stopped), ", ".join(missing)])
     return table("Runs", ("recipe", "complete", "stopped", "seeds missing"), rows, left=4)

@@ -20,7 +20,7 @@ from minbert.runs import Progress, Run, changed_keys
 from minbert.schema import Recipe
 from minbert.tasks import Task
 
-Condition = Literal["complete", "stopped", "missing"]
+Condition = Literal["complete", "stopped", "failed", "missing"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,11 @@ class Cell:
     @property
     def condition(self) -> Condition:
         progress = self.progress
-        return "complete" if progress.is_complete else "stopped" if progress.evaluated_at >= 0 else "missing"
+        if progress.is_complete:
+            return "complete"
+        if self.run.failure():
+            return "failed"
+        return "stopped" if progress.evaluated_at >= 0 else "missing"
 
 
 def expand(
@@ -76,7 +80,7 @@ def expand(
             )
         seen[recipe.name.lower()] = recipe
     for recipe in recipes:
-        _check_control(recipe, seen)
+        _check_control(recipe, seen, seeds)
     return [
         Cell(
             recipe.model_copy(update={"seed": recipe.seed + number}),
@@ -88,7 +92,7 @@ def expand(
     ]
 
 
-def _check_control(recipe: Recipe, others: Mapping[str, Recipe]) -> None:
+def _check_control(recipe: Recipe, others: Mapping[str, Recipe], seeds: int) -> None:
     """Raises RecipeError where a control and its partner, if both are here, differ in another key than they say."""
     control = recipe.control
     if control is None or control.of.lower() not in others:
@@ -99,6 +103,11 @@ def _check_control(recipe: Recipe, others: Mapping[str, Recipe]) -> None:
         raise RecipeError(
             f"'{recipe.name}' is a control of '{partner.name}' in {control.key}, but here they differ in "
             f"{', '.join(different) or 'nothing'}; mend the recipe, or leave that key out of --set"
+        )
+    if "seed" in different and abs(recipe.seed - partner.seed) < seeds:
+        raise RecipeError(
+            f"'{recipe.name}' and '{partner.name}' begin at seeds {recipe.seed} and {partner.seed}, so with --seeds "
+            f"{seeds} they share some; set their seeds further apart"
         )
 
 
@@ -119,7 +128,7 @@ def check(cells: Sequence[Cell], skip_bad_rows: bool) -> dict[str, Reading]:
     """
     faults = [fault for cell in cells if (fault := fault_of_folder(cell))]
     if faults:
-        raise RunError(several(faults, 2))
+        raise RunError(several(faults, 1))
     folders = {encoder: locate(encoder) for encoder in dict.fromkeys(cell.recipe.encoder for cell in cells)}
     readings: dict[str, Reading] = {}
     completed: dict[str, Task] = {}
@@ -148,16 +157,16 @@ def fault_of_folder(cell: Cell) -> str | None:
         return None
     remedy = "choose another --runs, or remove that folder"
     if changed := run.differences(cell.recipe):
-        return f"{cell.folder} was made with another {', '.join(changed[:3])}; {remedy}"
+        return f"{cell.folder} was made with {several(changed)}; give the same recipe and options, {remedy}"
     if file := run.changed_data():
         return f"{file} has changed since {cell.folder} was made; put it back, or {remedy}"
     return None
 
 
 def standing(cell: Cell) -> tuple[Condition | Literal["refused"], str | None]:
-    """How far a run is; or `refused`, and why, where what lies in its folder is not this run."""
+    """How far a run is; with the reason where it failed, or is `refused`: what lies in its folder is not this run."""
     fault = fault_of_folder(cell)
-    return ("refused", fault) if fault else (cell.condition, None)
+    return ("refused", fault) if fault else (cell.condition, cell.run.failure())
 
 
 def _distinct_tasks(cells: Iterable[Cell]) -> dict[str, tuple[str, Task]]:

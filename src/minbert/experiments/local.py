@@ -153,10 +153,13 @@ def _end_of(cell: Cell, kernels: Kernels, skip_bad_rows: bool, stop: Event, pipe
     try:
         is_done = _train(cell, kernels, skip_bad_rows, stop, pipe)
     except MinbertError as error:
-        return News(cell, "failed", reason=str(error))
+        failed = News(cell, "failed", reason=str(error))
     except Exception:
-        return News(cell, "failed", reason=traceback.format_exc(), is_ours=True)
-    return News(cell, "done" if is_done else "stopped", seconds=time.perf_counter() - started)
+        failed = News(cell, "failed", reason=traceback.format_exc(), is_ours=True)
+    else:
+        return News(cell, "done" if is_done else "stopped", seconds=time.perf_counter() - started)
+    cell.run.note_failure(failed.reason)
+    return failed
 
 
 def _train(cell: Cell, kernels: Kernels, skip_bad_rows: bool, stop: Event, pipe: "Connection[News, Cell]") -> bool:
