@@ -18,6 +18,7 @@ SOURCE = ROOT / "src" / "minbert"
 CORE = """
 errors
 files kernels
+dropout packing
 bert heads losses metrics comparison gradients optimizer schedules distributed
 decoding
 tables

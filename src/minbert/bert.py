@@ -1,15 +1,23 @@
 """The encoder, whole: token ids in, one vector per token and one per text out (Devlin et al. 2018).
 
-Letters in shapes: B batch, L length, H hidden, A heads, D = H/A head size, I intermediate, V vocabulary.
+Between its two ends a batch is packed (`packing.py`): one row a token and none for padding. Attention alone puts texts
+of like length side by side again.
+
+Letters in shapes: B texts, L length, N tokens that are no padding, G texts of like length, H hidden, A heads,
+D = H/A head size, I intermediate, V vocabulary.
 Attribute names are the keys of a Hugging Face checkpoint, so weights load without translation.
 """
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from minbert.dropout import Dropout, dropout
+from minbert.packing import Group, Packing
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class BertConfig:
 
 
 class BertOutput(NamedTuple):
-    """What the encoder gives: last_hidden [B, L, H] and pooled [B, H] = tanh(W h_[CLS] + b)."""
+    """What the encoder gives: last_hidden [B, L, H], zeros at padding, and pooled [B, H] = tanh(W h_[CLS] + b)."""
 
     last_hidden: Tensor
     pooled: Tensor
@@ -63,27 +71,30 @@ class Embeddings(nn.Module):
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device)  # [L]
-        total: Tensor = (
-            self.word_embeddings(input_ids)  # [B, L, H]
-            + self.position_embeddings(positions)  # [L, H]
-            + self.token_type_embeddings(token_type_ids)  # [B, L, H]
+    def forward(self, input_ids: Tensor, positions: Tensor, token_type_ids: Tensor) -> Tensor:
+        total: Tensor = (  # three of [N] -> [N, H]
+            self.word_embeddings(input_ids)
+            + self.position_embeddings(positions)
+            + self.token_type_embeddings(token_type_ids)
         )
         return self.dropout(self.LayerNorm(total))  # type: ignore[no-any-return]
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, real: Tensor, dropout: float) -> Tensor:
+def attention(q: Tensor, k: Tensor, v: Tensor, real: Tensor | None, rate: float) -> Tensor:
     """drop(softmax(q k^T / sqrt(D))) v over the real keys (Vaswani et al. 2017, equation 1).
 
-    q, k, v: [B, A, L, D]; real: [B, 1, 1, L], True where a key is a token and not padding; -> [B, A, L, D].
-    A text of padding alone gets zeros, never NaN. torch's own function is about as fast as the two matrix
-    products written out for sentences and faster for long texts (docs/decisions/attention.md); tests/oracles.py has
-    those.
+    q, k, v: [G, A, L, D]; real: [G, 1, 1, L], True where a key is a token and not padding, or None where all are; every
+    text has a token; -> [G, A, L, D]. Without dropout torch's own function does the same and is faster for long texts;
+    with it torch's is no faster than these lines (docs/decisions/attention.md).
     """
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=real, dropout_p=dropout)
+    if rate == 0:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=real)
+    scores = q @ k.mT / math.sqrt(q.shape[-1])  # [G, A, L, D] twice -> [G, A, L, L]
+    if real is not None:
+        scores = scores.masked_fill(~real, -math.inf)
+    return dropout(scores.softmax(-1), rate) @ v
 
 
 class SelfAttention(nn.Module):
@@ -92,21 +103,27 @@ class SelfAttention(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.num_heads = config.num_attention_heads
+        self.head_size = config.hidden_size // config.num_attention_heads
         self.dropout_prob = config.attention_probs_dropout_prob
         self.query = nn.Linear(config.hidden_size, config.hidden_size)
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, packing: Packing) -> Tensor:
         projections = (self.query, self.key, self.value)
         # One matrix product instead of three; formed here so that the checkpoint keeps BERT's own keys.
         weight = torch.cat([projection.weight for projection in projections])  # [3H, H]
         bias = torch.cat([projection.bias for projection in projections])  # [3H]
-        qkv = F.linear(hidden, weight, bias)  # [B, L, H] -> [B, L, 3H]
-        B, L, _ = qkv.shape
-        q, k, v = qkv.view(B, L, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)  # three of [B, A, L, D]
-        mixed = attention(q, k, v, real, self.dropout_prob if self.training else 0.0)
-        return mixed.transpose(1, 2).flatten(2)  # [B, A, L, D] -> [B, L, A, D] -> [B, L, H]
+        qkv = F.linear(hidden, weight, bias)  # [N, H] -> [N, 3H]
+        of_groups = torch.split(qkv, [group.tokens for group in packing.groups])
+        return torch.cat([self.within(*pair) for pair in zip(packing.groups, of_groups, strict=True)])  # [N, H]
+
+    def within(self, group: Group, qkv: Tensor) -> Tensor:
+        """Attention among the tokens of each text of a group: [n, 3H] -> [n, H]."""
+        spread = group.spread(qkv).view(group.texts, group.longest, 3, self.num_heads, self.head_size)  # [n, 3H] ->
+        q, k, v = spread.permute(2, 0, 3, 1, 4)  # [G, L, 3, A, D] -> three of [G, A, L, D]
+        mixed = attention(q, k, v, group.real, self.dropout_prob if self.training else 0.0)
+        return group.collect(mixed.transpose(1, 2).flatten(2))  # [G, A, L, D] -> [G, L, H] -> [n, H]
 
 
 class AddAndNorm(nn.Module):
@@ -116,7 +133,7 @@ class AddAndNorm(nn.Module):
         super().__init__()
         self.dense = nn.Linear(size_in, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         return self.LayerNorm(residual + self.dropout(self.dense(x)))  # type: ignore[no-any-return]
@@ -130,8 +147,8 @@ class Attention(nn.Module):
         self.self = SelfAttention(config)
         self.output = AddAndNorm(config.hidden_size, config)
 
-    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
-        return self.output(self.self(hidden, real), hidden)  # type: ignore[no-any-return]
+    def forward(self, hidden: Tensor, packing: Packing) -> Tensor:
+        return self.output(self.self(hidden, packing), hidden)  # type: ignore[no-any-return]
 
 
 class Intermediate(nn.Module):
@@ -142,7 +159,7 @@ class Intermediate(nn.Module):
         self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return F.gelu(self.dense(hidden))  # [B, L, H] -> [B, L, I]
+        return F.gelu(self.dense(hidden))  # [N, H] -> [N, I]
 
 
 class Layer(nn.Module):
@@ -154,8 +171,8 @@ class Layer(nn.Module):
         self.intermediate = Intermediate(config)
         self.output = AddAndNorm(config.intermediate_size, config)
 
-    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
-        attended = self.attention(hidden, real)  # [B, L, H]
+    def forward(self, hidden: Tensor, packing: Packing) -> Tensor:
+        attended = self.attention(hidden, packing)  # [N, H]
         return self.output(self.intermediate(attended), attended)  # type: ignore[no-any-return]
 
 
@@ -166,9 +183,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.layer = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
 
-    def forward(self, hidden: Tensor, real: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, packing: Packing) -> Tensor:
         for layer in self.layer:
-            hidden = layer(hidden, real)
+            hidden = layer(hidden, packing)
         return hidden
 
 
@@ -205,8 +222,9 @@ class Bert(nn.Module):
             )
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
-        real = attention_mask.bool()[:, None, None, :]  # [B, L] -> [B, 1, 1, L]
-        hidden = self.encoder(self.embeddings(input_ids, token_type_ids), real)
+        packing = Packing.of(attention_mask)
+        embedded = self.embeddings(packing.pack(input_ids), packing.positions, packing.pack(token_type_ids))  # [N, H]
+        hidden = packing.unpack(self.encoder(embedded, packing))  # [N, H] -> [B, L, H]
         return BertOutput(hidden, self.pooler(hidden))
 
     def draw_weights(self, part: nn.Module) -> None:

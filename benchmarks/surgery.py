@@ -1,0 +1,150 @@
+"""What gradient surgery costs: a PCGrad step over a summed-loss step, beside a literal PCGrad and TorchJD's.
+
+    ./dev bench surgery --data DATA
+
+All sides share one encoder, its heads and its batches (16 a task), and differ in what they do with the tasks' gradients.
+The summed step is the faster of two: all tasks' losses added and one backward pass, or task after task. Before any
+timing the literal version's update must equal ours, with its order of projections.
+
+  ours      `minbert.training.update` with gradients.method = "pcgrad", its record included
+  literal   as in the usual PyTorch ports of PCGrad: one flat vector a task, every product and projection on vectors
+  TorchJD   `torchjd.autojac.mtl_backward`, then its PCGrad
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torchjd.aggregation import PCGrad
+from torchjd.autojac import jac_to_grad, mtl_backward
+
+from minbert.jobs import seed_of, training_batch
+from side_by_side.clock import interleave, machine
+from side_by_side.workload import Workload, arguments, build
+
+TASKS = ("sst", "para", "sts")
+ROUNDS = 5
+
+
+def losses(work: Workload, step: int) -> list[Tensor]:
+    """The weighted losses of step t's tasks, on graphs of their own."""
+    work.model.train()
+    torch.manual_seed(seed_of(work.job.recipe.seed, "dropout", step))
+    found = []
+    for draw in work.job.schedule.draws(step):
+        name = work.job.names[draw.task]
+        batch = training_batch(work.job, name, draw.first)
+        found.append(work.job.tasks[name].weight * work.model.loss(name, batch))
+    return found
+
+
+def apply(work: Workload) -> None:
+    """Clips and lets AdamW take its step, as every side does in the end."""
+    torch.nn.utils.clip_grad_norm_(work.model.parameters(), float(work.job.recipe.gradients.clip))
+    work.state.optimizer.step()
+    work.state.optimizer.zero_grad()
+
+
+def together(work: Workload, step: int) -> None:
+    """The summed step with one backward pass over all tasks' losses."""
+    sum(losses(work, step)).backward()
+    apply(work)
+
+
+def in_turn(work: Workload, step: int) -> None:
+    """The summed step, task after task, so that one graph is held at a time."""
+    work.model.train()
+    torch.manual_seed(seed_of(work.job.recipe.seed, "dropout", step))
+    for draw in work.job.schedule.draws(step):
+        name = work.job.names[draw.task]
+        (work.job.tasks[name].weight * work.model.loss(name, training_batch(work.job, name, draw.first))).backward()
+    apply(work)
+
+
+def literal(work: Workload, step: int) -> None:
+    """PCGrad on whole vectors, the heads' zeros included."""
+    parameters = [p for p in work.model.parameters() if p.requires_grad]
+    vectors = []
+    for loss in losses(work, step):
+        work.state.optimizer.zero_grad()
+        loss.backward(retain_graph=True)
+        vectors.append(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]))
+    altered = copy.deepcopy(vectors)
+    generator = torch.Generator().manual_seed(seed_of(work.job.recipe.seed, "surgery", step))
+    for i, g_i in enumerate(altered):
+        for j in torch.randperm(len(vectors), generator=generator).tolist():
+            dot = torch.dot(g_i, vectors[j])
+            if j != i and dot < 0:
+                g_i -= dot / vectors[j].norm() ** 2 * vectors[j]
+    total = torch.stack(altered).sum(0)
+    for parameter, gradient in zip(parameters, total.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad = gradient.view_as(parameter)
+    apply(work)
+
+
+def torchjd(work: Workload, step: int) -> None:
+    """TorchJD's Jacobian of the losses in the encoder, and its PCGrad."""
+    shared = [p for p in work.model.encoder.parameters() if p.requires_grad]
+    heads = [list(work.model.heads[f"head_{name}"].parameters()) for name in work.job.names]
+    found, features = [], []
+    torch.manual_seed(seed_of(work.job.recipe.seed, "dropout", step))
+    work.model.train()
+    for draw in work.job.schedule.draws(step):
+        name = work.job.names[draw.task]
+        batch = training_batch(work.job, name, draw.first)
+        pooled = work.model.pooled(name, batch)
+        features += pooled
+        found.append(work.job.tasks[name].weight * work.model.loss(name, replace(batch, pooled=tuple(pooled))))
+    mtl_backward(found, features, tasks_params=heads, shared_params=shared, parallel_chunk_size=1)
+    jac_to_grad(shared, PCGrad())
+    apply(work)
+
+
+SIDES: dict[str, Callable[[Workload, int], object]] = {
+    "together": together,
+    "in turn": in_turn,
+    "ours": Workload.update,
+    "literal": literal,
+    "TorchJD": torchjd,
+}
+
+
+def agree(first: Workload, second: Workload) -> None:
+    """Raises where the literal version's update differs from ours."""
+    first.update(1)
+    literal(second, 1)
+    for (name, a), b in zip(first.model.named_parameters(), second.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6), f"{name}: ours and the literal version differ by {(a - b).abs().max()}"
+
+
+def measure(tasks: int, rounds: int, data: str | None) -> dict[str, float]:
+    """Seconds a step of every side, with so many tasks; the course's three come round again under other names."""
+    work = build(named(tasks), 16, "length", data, method="pcgrad")
+    return interleave({name: lambda step, do=do: do(work, step) for name, do in SIDES.items()}, range(1, 5), rounds)
+
+
+def named(tasks: int) -> dict[str, str]:
+    """Names for so many tasks -> the course's task that each one is."""
+    return {f"{TASKS[i % 3]}{i // 3 or ''}": TASKS[i % 3] for i in range(tasks)}
+
+
+def line(tasks: int, taken: dict[str, float]) -> str:
+    summed = min(taken["together"], taken["in turn"])
+    ratios = [taken["ours"] / summed, taken["literal"] / taken["ours"], taken["TorchJD"] / taken["ours"]]
+    return f"{tasks:5}" + "".join(f"{taken[s] / 4 * 1000:10.0f}" for s in SIDES) + "".join(f"{r:9.2f}" for r in ratios)
+
+
+def main() -> None:
+    options = arguments(__doc__ or "")
+    agree(*(build(named(3), 16, "length", options.data, method="pcgrad") for _ in range(2)))
+    print(machine("torchjd"))
+    print("      milliseconds a step                                   ours over   over ours")
+    print("tasks  together   in turn      ours   literal   TorchJD   summed  literal  TorchJD")
+    for tasks in (3,) if options.quick else (3, 2, 4, 5, 6, 7, 8):
+        print(line(tasks, measure(tasks, 1 if options.quick else ROUNDS, options.data)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

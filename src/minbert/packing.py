@@ -1,0 +1,103 @@
+"""A batch's attention mask -> where its tokens stand when padding is left out.
+
+Texts stand in the order of their lengths, and fall into groups of like length for attention, the one place where a
+text must be a row of its own.
+Letters in shapes: B texts, L length, N tokens that are no padding; G texts of a group, n its tokens; C any width.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+LIKE = 1.3  # the longest text of a group over its shortest: more groups are more calls, fewer are more padding
+
+
+@dataclass(frozen=True)
+class Group:
+    """Texts of like length, which stand one after the other among the packed tokens."""
+
+    texts: int
+    longest: int
+    tokens: int
+    places: Tensor | None  # [n] of the group's tokens among its G * L places; None where they fill them all
+
+    @cached_property
+    def real(self) -> Tensor | None:
+        """[G, 1, 1, L], True where a place holds a token; None where all do."""
+        if self.places is None:
+            return None
+        filled = torch.zeros(self.texts * self.longest, dtype=torch.bool, device=self.places.device)
+        return filled.index_fill(0, self.places, True).view(self.texts, 1, 1, self.longest)
+
+    def spread(self, packed: Tensor) -> Tensor:
+        """[n, C] -> [G, L, C], zeros where there is padding."""
+        rows = _put(packed, self.places, self.texts * self.longest)
+        return rows.view(self.texts, self.longest, packed.shape[1])
+
+    def collect(self, spread: Tensor) -> Tensor:
+        """[G, L, C] -> [n, C]."""
+        rows = spread.flatten(0, 1)
+        return rows if self.places is None else rows.index_select(0, self.places)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the tokens of a padded batch [B, L] stand, text after text, shorter texts first."""
+
+    texts: int
+    longest: int
+    places: Tensor  # [N] of the tokens among the B * L places
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def of(cls, attention_mask: Tensor) -> Self:
+        """From a mask [B, L], 1 = token, 0 = padding, wherever in a text that is."""
+        texts, longest = attention_mask.shape
+        order = attention_mask.sum(1).argsort(stable=True)
+        in_order = attention_mask[order]
+        row, column = in_order.nonzero(as_tuple=True)
+        groups = tuple(_group(lengths) for lengths in _alike(in_order.sum(1)))
+        return cls(texts, longest, order[row] * longest + column, groups)
+
+    @property
+    def positions(self) -> Tensor:
+        """[N], each token's place in its text."""
+        return self.places % self.longest
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """[B, L] -> [N]."""
+        return padded.flatten()[self.places]
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """[N, C] -> [B, L, C], zeros where there is padding."""
+        rows = _put(packed, self.places, self.texts * self.longest)
+        return rows.view(self.texts, self.longest, packed.shape[1])
+
+
+def _put(packed: Tensor, places: Tensor | None, total: int) -> Tensor:
+    if places is None:
+        return packed
+    return packed.new_zeros(total, packed.shape[1]).index_copy(0, places, packed)
+
+
+def _alike(lengths: Tensor) -> list[Tensor]:
+    """Sorted lengths [B], cut where a text is no longer like the first of its group."""
+    sizes, first = [0], 0
+    for length in lengths.tolist():
+        if sizes[-1] and length > LIKE * first:
+            sizes.append(0)
+        first = first if sizes[-1] else length
+        sizes[-1] += 1
+    return list(torch.split(lengths, sizes))
+
+
+def _group(lengths: Tensor) -> Group:
+    """The group of texts of these sorted lengths [G]."""
+    texts, longest, tokens = len(lengths), int(lengths[-1]), int(lengths.sum())
+    if tokens == texts * longest:
+        return Group(texts, longest, tokens, None)
+    filled = torch.arange(longest, device=lengths.device) < lengths[:, None]  # [G, L]
+    return Group(texts, longest, tokens, filled.flatten().nonzero()[:, 0])
