@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from minbert.gradients import METHODS, angle, cosines, gram_matrices, weighted_sum_
+from minbert.gradients import METHODS, angle, clip_factor, cosines, gram_matrices, norm, weighted_sum_
 from oracles_numeric import dense_jacobian
 
 SHAPES: list[tuple[int, ...]] = [(3,), (2, 4), (1,), (5, 1, 2)]
@@ -70,6 +70,54 @@ def test_the_weighted_sum_is_the_weights_times_j(
     combined = weighted_sum_(rows, weights)
     assert [g is None for g in combined] == missing
     torch.testing.assert_close(dense_jacobian([combined], SHAPES)[0], expected, rtol=1e-12, atol=1e-12 * max(sizes))
+
+
+def word_rows(tokens: list[int], width: int = 3, vocabulary: int = 9) -> Tensor:
+    """A word table's gradient as a batch of these tokens leaves it: sparse, a row a word."""
+    table = nn.Embedding(vocabulary, width, sparse=True, dtype=torch.float64)
+    (
+        table(torch.tensor(tokens, dtype=torch.long)) * torch.randn(len(tokens), width, dtype=torch.float64)
+    ).sum().backward()
+    assert table.weight.grad is not None
+    return table.weight.grad.coalesce()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 8), max_size=12), min_size=1, max_size=4))
+def test_sparse_gradients_count_as_the_full_ones_that_they_are(texts: list[list[int]]) -> None:
+    torch.manual_seed(0)
+    rows: Rows = [[word_rows(tokens), torch.randn(4, dtype=torch.float64)] for tokens in texts]
+    J = torch.stack([torch.cat([sparse.to_dense().flatten(), full]) for sparse, full in rows])  # type: ignore[union-attr]
+    torch.testing.assert_close(gram_matrix(rows), J @ J.T)
+    weights = torch.linspace(-1, 1, len(rows), dtype=torch.float64)
+    combined, other = weighted_sum_(rows, weights)
+    assert combined is not None
+    assert other is not None
+    torch.testing.assert_close(torch.cat([combined.to_dense().flatten(), other]), weights @ J)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=SIZES, missing=MISSING, seed=st.integers(0, 99), limit=st.sampled_from([1e-6, 0.5, 1e9]))
+def test_norm_and_clipping_are_torchs_without_a_pass_over_the_parameters(
+    sizes: list[float], missing: frozenset[tuple[int, int]], seed: int, limit: float
+) -> None:
+    rows = jacobian(sizes, missing, seed)
+    weights = torch.rand(len(rows), generator=generator(), dtype=torch.float64) + 0.5
+    heads = [torch.randn(5, dtype=torch.float64), torch.randn(2, 2)]
+    found = norm(gram_matrix(rows), weights, heads)
+    total = torch.cat([weights @ dense_jacobian(rows, SHAPES), *(head.flatten().double() for head in heads)])
+    assert found == pytest.approx(float(total.norm()), rel=1e-6)
+    parameter = nn.Parameter(torch.zeros_like(total))
+    parameter.grad = total.clone()
+    torch.nn.utils.clip_grad_norm_([parameter], limit)
+    torch.testing.assert_close(clip_factor(found, limit) * total, parameter.grad, rtol=1e-6, atol=0)
+
+
+def test_gradients_that_cancel_have_a_norm_of_zero_and_never_nan() -> None:
+    gradient = torch.randn(1000, generator=generator())
+    gram = gram_matrix([[gradient], [-gradient]])
+    assert norm(gram * (1 - 1e-16 * torch.eye(2)), torch.ones(2, dtype=torch.float64), []) < 1e-3
+    assert clip_factor(0.0, 1.0) == 1.0
 
 
 def test_the_weighted_sum_lies_where_the_first_gradient_lay() -> None:

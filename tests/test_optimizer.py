@@ -10,7 +10,7 @@ from torch import nn
 
 from conftest import tiny_config
 from minbert.bert import Bert
-from minbert.optimizer import DECAYS, AdamWSettings, build, learning_rate_factor, set_learning_rate
+from minbert.optimizer import DECAYS, AdamWSettings, build, learning_rate_factor, set_gradients, set_learning_rate
 from oracles_numeric import LiteralAdamW
 
 SETTINGS = {"lr": 1e-2, "head_lr": 5e-2, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 0.1, "layer_decay": 1.0}
@@ -170,3 +170,19 @@ def test_a_run_of_one_update_trains_at_the_peak(decay: str, warmup: float) -> No
 def test_the_rate_over_six_updates(decay: str, expected: list[float]) -> None:
     found = [learning_rate_factor(step, 6, 1 / 3, decay) for step in range(1, 7)]
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_sparse_gradient_is_written_out_in_full_in_the_same_memory_each_time() -> None:
+    table, bias = nn.Embedding(50, 4, sparse=True), nn.Parameter(torch.zeros(3))
+    memory: dict[nn.Parameter, torch.Tensor] = {}
+    places = set()
+    for tokens in ([3, 3, 49], [0], [7, 3]):
+        table.weight.grad = None
+        table(torch.tensor(tokens)).square().sum().backward()
+        sparse = table.weight.grad
+        assert sparse is not None
+        set_gradients([table.weight, bias], [sparse, None], memory)
+        assert bias.grad is None
+        assert torch.equal(table.weight.grad, sparse.to_dense())
+        places.add(table.weight.grad.data_ptr())
+    assert len(places) == 1

@@ -3,7 +3,8 @@
 A method sees only G = J J^T and answers with one weight per task; the update is then the weighted sum of the
 rows of J. So a method is a few lines on a T x T matrix, whatever the size of the model.
 Letters in shapes: T tasks. J is held as T rows, a row as one tensor per parameter (None: the task's loss does
-not reach it, which counts as zeros).
+not reach it, which counts as zeros). A parameter's tensors may be sparse, as those of a word table are, of which a
+batch uses few rows.
 """
 
 import math
@@ -55,8 +56,23 @@ def gram_matrices(jacobian: Sequence[Row]) -> Tensor:
         for i, a in enumerate(column):
             for j, b in enumerate(column[: i + 1]):
                 if a is not None and b is not None:
-                    gram[i, j] = gram[j, i] = torch.dot(a.flatten(), b.flatten())
+                    gram[i, j] = gram[j, i] = _dot(a, b)
     return grams
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum() if a.is_sparse else torch.dot(a.flatten(), b.flatten())
+
+
+def norm(gram: Tensor, weights: Tensor, others: Sequence[Tensor]) -> float:
+    """The norm of sum_i w_i g_i and of other gradients together, from G [T, T]: no pass over the parameters."""
+    shared = float(weights @ gram @ weights)
+    return math.sqrt(max(0.0, shared) + sum(float(other.double().square().sum()) for other in others))
+
+
+def clip_factor(norm: float, limit: float) -> float:
+    """What a gradient of this norm is multiplied by so that its norm is at most the limit, as torch reckons it."""
+    return min(1.0, limit / (norm + 1e-6))
 
 
 def cosines(gram: Tensor) -> Tensor:
@@ -86,8 +102,10 @@ def weighted_sum_(jacobian: Sequence[Row], weights: Tensor) -> list[Tensor | Non
     for column in zip(*jacobian, strict=True):
         total: Tensor | None = None
         for weight, gradient in zip(weights.tolist(), column, strict=True):
-            if gradient is not None:
-                total = gradient.mul_(weight) if total is None else total.add_(gradient, alpha=weight)
+            if gradient is not None and total is not None:
+                total.add_(gradient, alpha=weight)
+            elif gradient is not None:
+                total = gradient if weight == 1 else gradient.mul_(weight)
         combined.append(total)
     return combined
 

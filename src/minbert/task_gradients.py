@@ -5,7 +5,7 @@ Letters in shapes: T tasks, P parameters of the encoder.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,9 +57,8 @@ def task_gradient(job: Job, model: MultitaskModel, draw: Draw) -> TaskGradient:
         (job.tasks[name].weight / draw.count * loss).backward()  # type: ignore[no-untyped-call]
         losses.append(float(loss.detach()))
         tokens += batch.tokens
-    shared = []
+    shared = _merged(parameter.grad for parameter in model.encoder.parameters())
     for parameter in model.encoder.parameters():
-        shared.append(parameter.grad)
         parameter.grad = None
     return TaskGradient(name, shared, sum(losses) / len(losses), tokens)
 
@@ -120,9 +119,14 @@ def _null_cosine(job: Job, model: MultitaskModel, draw: Draw, part: TaskGradient
     parameters, other = list(model.encoder.parameters()), list[Tensor | None]()
     for number in others:
         loss = model.loss(part.task, training_batch(job, part.task, number).to(model.device))
-        found = torch.autograd.grad(loss, parameters, allow_unused=True)  # leaves .grad alone
-        other = gradients.weighted_sum_([other, found], torch.ones(2)) if other else list(found)
+        found = _merged(torch.autograd.grad(loss, parameters, allow_unused=True))  # leaves .grad alone
+        other = gradients.weighted_sum_([other, found], torch.ones(2)) if other else found
     return _defined(gradients.cosines(gradients.gram_matrices([part.shared, other]).sum(0))[0, 1])
+
+
+def _merged(found: Iterable[Tensor | None]) -> list[Tensor | None]:
+    """Gradients in which a word that a batch has twice is one row."""
+    return [gradient.coalesce() if gradient is not None and gradient.is_sparse else gradient for gradient in found]
 
 
 def _defined(cosine: Tensor) -> float | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minbert import gradients, optimizer
 from minbert.errors import TrainingError
@@ -37,15 +37,18 @@ from minbert.tasks import Split
 
 @dataclass
 class State:
-    """What training changes: the model, its optimiser, and how far it has come."""
+    """What training changes: the model, its optimiser, and how far it has come; and memory that updates share."""
 
     model: MultitaskModel
     optimizer: torch.optim.AdamW
     progress: Progress = field(default_factory=Progress)
+    memory: dict[nn.Parameter, Tensor] = field(default_factory=dict)
 
     @classmethod
     def start(cls, job: Job, model: MultitaskModel) -> Self:
         """Before the first update."""
+        words = model.encoder.embeddings.word_embeddings
+        words.sparse = not words.weight.is_cuda  # a gradient of the rows in use, not of all 30,000
         return cls(model, _optimizer(job.recipe, model))
 
 
@@ -215,8 +218,9 @@ def update(job: Job, state: State) -> StepRecord:
     _check_finite(recipe, step, parts, gram)
     inspection = inspect(job, model, draws, parts, grams) if inspection_is_due(recipe, step) else None
     weights = method(gram, _surgery_generator(recipe, step))  # [T]
-    combined = gradients.weighted_sum_([part.shared for part in parts], weights)
-    norm = _apply(job, state, step, combined)
+    norm = gradients.norm(gram, weights, [w.grad for _, w in model.named_head_parameters() if w.grad is not None])
+    factor = _clip_factor(job, state, step, norm)
+    _apply(job, state, step, gradients.weighted_sum_([part.shared for part in parts], factor * weights), factor)
 
     projects = method is gradients.pcgrad
     projections = gradients.count_projections(gram, _surgery_generator(recipe, step)) if projects else 0
@@ -250,21 +254,26 @@ def _surgery_generator(recipe: Recipe, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed_of(recipe.seed, "surgery", step))
 
 
-def _apply(job: Job, state: State, step: int, encoder_gradient: list[Tensor | None]) -> float:
-    """Clips the encoder's gradient and the heads' together, then AdamW; gives the norm before clipping."""
-    for parameter, gradient in zip(state.model.encoder.parameters(), encoder_gradient, strict=True):
-        parameter.grad = gradient
-    clip = job.recipe.gradients.clip
-    norm = float(torch.nn.utils.clip_grad_norm_(state.model.parameters(), math.inf if clip == "off" else clip))
+def _clip_factor(job: Job, state: State, step: int, norm: float) -> float:
+    """What encoder and heads' gradients are multiplied by. Raises TrainingError where their norm is no number."""
     if not math.isfinite(norm):
         heads = state.model.named_head_parameters()
         broken = [n.split(".")[0] for n, w in heads if w.grad is not None and not w.grad.isfinite().all()]
         whose = f"the head of task '{broken[0]}' has a gradient that" if broken else "the whole gradient"
         raise TrainingError(f"step {step}: {whose} is no longer a number; {_remedy(job.recipe)}")
+    clip = job.recipe.gradients.clip
+    return 1.0 if clip == "off" else gradients.clip_factor(norm, clip)
+
+
+def _apply(job: Job, state: State, step: int, encoder_gradient: list[Tensor | None], factor: float) -> None:
+    """AdamW's step with the encoder's gradient, which is clipped, and the heads', which are to be."""
+    optimizer.set_gradients(state.model.encoder.parameters(), encoder_gradient, state.memory)
+    for _, weight in state.model.named_head_parameters():
+        if weight.grad is not None and factor != 1:
+            weight.grad.mul_(factor)
     optimizer.set_learning_rate(state.optimizer, _learning_rate_factor(job, step))
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
-    return norm
 
 
 def _learning_rate_factor(job: Job, step: int) -> float:
