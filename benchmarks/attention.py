@@ -1,65 +1,52 @@
-"""Seconds of the encoder with attention written out, over seconds with torch's fused function: one line a shape.
+"""Speed of the encoder with our attention over its speed with torch's function alone: one line a shape.
 
     ./dev bench attention
 
-Both sides run in turn on the same batches; dropout is on in training, as in the checkpoint's config.
+Both sides run in turn on the same batches, forward and backward, with dropout as in the checkpoint's config. Without
+dropout, as in inference, the two are the same function.
 """
-
-import math
-import platform
-import statistics
-import time
 
 import torch
 import torch.nn.functional as F
+from side_by_side.clock import interleave, machine
+from side_by_side.workload import arguments
 from torch import Tensor
 
 from minbert import bert
 from minbert.pretrained import load_encoder, locate
 
-REPEATS = 7
+ROUNDS = 9
 SHAPES = {
     "64 texts of 8-20 tokens": (64, 8, 20),
     "24 texts of 20-32": (24, 20, 32),
     "8 texts of 200-512": (8, 200, 512),
 }
+ours = bert.attention
 
 
-def written_out(q: Tensor, k: Tensor, v: Tensor, real: Tensor, dropout: float) -> Tensor:
-    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~real, torch.finfo(q.dtype).min)
-    return F.dropout(scores.softmax(-1), dropout) @ v
-
-
-def seconds(encoder: bert.Bert, batch: tuple[Tensor, Tensor], training: bool) -> float:
-    encoder.train(training)
-    started = time.perf_counter()
-    with torch.set_grad_enabled(training):
-        hidden = encoder(*batch).last_hidden
-    if training:
-        hidden.sum().backward()
-        encoder.zero_grad(set_to_none=True)
-    return time.perf_counter() - started
+def torchs(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rate: float) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
 
 
 def main() -> None:
-    encoder, fused = load_encoder(locate("minilm")), bert.attention
+    options = arguments(__doc__ or "")
+    encoder = load_encoder(locate("minilm")).train()
     generator = torch.Generator().manual_seed(0)
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, "
-        f"{torch.backends.cpu.get_cpu_capability()}; median of {REPEATS} interleaved runs, written out / fused"
-    )
-    for name, (texts, shortest, longest) in SHAPES.items():
+    print(machine())
+    print(f"medians of {ROUNDS} interleaved rounds, seconds with torch's attention over seconds with ours")
+    for name, (texts, shortest, longest) in list(SHAPES.items())[: 1 if options.quick else None]:
         lengths = torch.randint(shortest, longest + 1, (texts, 1), generator=generator)
         ids = torch.randint(1000, 20000, (texts, longest), generator=generator)
-        batch = (ids, (torch.arange(longest)[None] < lengths).long())
-        for training in (True, False):
-            times: dict[str, list[float]] = {"written out": [], "fused": []}
-            for _ in range(REPEATS):
-                for side, function in (("written out", written_out), ("fused", fused)):
-                    bert.attention = function
-                    times[side].append(seconds(encoder, batch, training))
-            ratio = statistics.median(times["written out"]) / statistics.median(times["fused"])
-            print(f"{name:26}{'training' if training else 'inference':10} {ratio:.2f}")
+        mask = (torch.arange(longest)[None] < lengths).long()
+
+        def step(_: int, attention: object, ids: Tensor = ids, mask: Tensor = mask) -> None:
+            bert.attention = attention
+            encoder(ids, mask).last_hidden.sum().backward()
+            encoder.zero_grad(set_to_none=True)
+
+        sides = {"ours": lambda t, f=step: f(t, ours), "torch": lambda t, f=step: f(t, torchs)}
+        taken = interleave(sides, (0,), ROUNDS)
+        print(f"{name:26} {taken['torch'] / taken['ours']:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     ./dev bench growth
 
-Texts are random token ids of one length with a fifth of spread, so that each axis moves alone. Every cell is a process of
-its own, for its memory to be its own; `peak` is the most that it ever held, libraries and weights included.
+Texts are random token ids of one length with a fifth of spread, so that each axis moves alone. Every cell is a process
+of its own, for its memory to be its own; `peak` is the most that it ever held, libraries and weights included.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-
 from side_by_side.clock import interleave, machine
 from side_by_side.peers import PlainLoop, Settings
 from side_by_side.workload import Workload, build

@@ -2,7 +2,7 @@
 
     ./dev bench surgery --data DATA
 
-All sides share one encoder, its heads and its batches (16 a task), and differ in what they do with the tasks' gradients.
+All sides share one encoder, its heads and its batches (16 a task), and differ in what they do with tasks' gradients.
 The summed step is the faster of two: all tasks' losses added and one backward pass, or task after task. Before any
 timing the literal version's update must equal ours, with its order of projections.
 
@@ -16,13 +16,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from side_by_side.clock import interleave, machine
+from side_by_side.workload import Workload, arguments, build
 from torch import Tensor
 from torchjd.aggregation import PCGrad
 from torchjd.autojac import jac_to_grad, mtl_backward
 
 from minbert.jobs import seed_of, training_batch
-from side_by_side.clock import interleave, machine
-from side_by_side.workload import Workload, arguments, build
 
 TASKS = ("sst", "para", "sts")
 ROUNDS = 5
@@ -77,7 +77,7 @@ def literal(work: Workload, step: int) -> None:
         for j in torch.randperm(len(vectors), generator=generator).tolist():
             dot = torch.dot(g_i, vectors[j])
             if j != i and dot < 0:
-                g_i -= dot / vectors[j].norm() ** 2 * vectors[j]
+                g_i.sub_(dot / vectors[j].norm() ** 2 * vectors[j])
     total = torch.stack(altered).sum(0)
     for parameter, gradient in zip(parameters, total.split([p.numel() for p in parameters]), strict=True):
         parameter.grad = gradient.view_as(parameter)

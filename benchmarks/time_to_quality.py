@@ -2,7 +2,7 @@
 
     ./dev bench time_to_quality --data DATA
 
-Both sides follow the recipe: its heads, weights, rates, warm-up, batch sizes, swapped pairs and dropouts. Ours draws its
+Both sides follow the recipe: heads, weights, rates, warm-up, batch sizes, swapped pairs and dropouts. Ours draws its
 batches as the recipe says, the plain loop at random. Dev is scored by the same code every 50 updates, off the clock.
 """
 
@@ -11,16 +11,15 @@ import math
 import time
 from collections.abc import Iterator
 
-import torch
+from side_by_side.clock import machine
+from side_by_side.peers import PlainLoop, Settings
+from side_by_side.workload import Workload, arguments
 
 from minbert import optimizer, training
 from minbert.evaluation import evaluate
 from minbert.jobs import prepare
 from minbert.kernels import measure
 from minbert.recipes import load
-from side_by_side.clock import machine
-from side_by_side.peers import PlainLoop, Settings
-from side_by_side.workload import Workload, arguments
 
 MARK = 2.10
 EVERY = 50

@@ -35,7 +35,7 @@ def test_groups_hold_whole_texts_of_like_length_one_after_the_other(rows: list[l
         spread = group.spread(tokens)
         assert spread.shape == (group.texts, group.longest, 1)
         assert torch.equal(group.collect(spread), tokens)
-        real = torch.ones_like(spread, dtype=torch.bool)[:, :, 0] if group.real is None else group.real[:, 0, 0]
+        real = torch.ones_like(spread[:, :, 0]) == 1 if group.mask is None else group.mask[:, 0, 0] == 0
         lengths = real.sum(1).tolist()
         assert max(lengths) == group.longest
         assert max(lengths) <= LIKE * min(lengths)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import BertModel
+from transformers import BertModel, logging
 
-from minbert.kernels import DEFAULT, Kernels
 from minbert.heads import HEADS, POOLINGS
 from minbert.jobs import Job
+from minbert.kernels import DEFAULT, Kernels
 from minbert.losses import LOSSES
 from minbert.model import MultitaskModel
 
@@ -27,13 +27,13 @@ class Settings:
     one_pass: bool = False  # both texts of a pair in one batch
     attention: str = "sdpa"
     precision: str = DEFAULT  # torch's kernels for float32 products, see minbert.kernels
-    threads: int | None = None  # None: torch's own choice
 
     def __str__(self) -> str:
         passes = "one pass" if self.one_pass else "two passes"
-        return f"{'fused' if self.fused else 'default'} AdamW, {passes}, {self.attention}, {self.precision}, {self.threads} threads"
+        return f"{'fused' if self.fused else 'default'} AdamW, {passes}, {self.attention}, {self.precision}"
 
 
+logging.disable_progress_bar()
 Columns = list[list[Tensor]]  # the token ids of a batch, text by text, for each text column
 
 
@@ -80,7 +80,7 @@ class PlainLoop(nn.Module):
 
     def update(self, rows: Mapping[str, Sequence[int]]) -> dict[str, float]:
         """One update on these rows of every task; gives the tasks' losses."""
-        with Kernels(self.settings.threads or torch.get_num_threads(), self.settings.precision).in_use():
+        with Kernels(torch.get_num_threads(), self.settings.precision).in_use():
             return self._update(rows)
 
     def _update(self, rows: Mapping[str, Sequence[int]]) -> dict[str, float]:

@@ -82,19 +82,20 @@ class Embeddings(nn.Module):
         return self.dropout(self.LayerNorm(total))  # type: ignore[no-any-return]
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, real: Tensor | None, rate: float) -> Tensor:
-    """drop(softmax(q k^T / sqrt(D))) v over the real keys (Vaswani et al. 2017, equation 1).
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rate: float) -> Tensor:
+    """drop(softmax(q k^T / sqrt(D) + mask)) v (Vaswani et al. 2017, equation 1).
 
-    q, k, v: [G, A, L, D]; real: [G, 1, 1, L], True where a key is a token and not padding, or None where all are; every
-    text has a token; -> [G, A, L, D]. Without dropout torch's own function does the same and is faster for long texts;
-    with it torch's is no faster than these lines (docs/decisions/attention.md).
+    q, k, v: [G, A, L, D]; mask: [G, 1, 1, L], 0 where a key is a token and -inf where it is padding, or None where
+    all are tokens; every text has a token; -> [G, A, L, D]. Without dropout torch's own function does the same and is
+    faster for long texts; with it torch's is slower than these lines (docs/decisions/attention.md).
     """
     if rate == 0:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=real)
-    scores = q @ k.mT / math.sqrt(q.shape[-1])  # [G, A, L, D] twice -> [G, A, L, L]
-    if real is not None:
-        scores = scores.masked_fill(~real, -math.inf)
-    return dropout(scores.softmax(-1), rate) @ v
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    G, A, L, D = q.shape
+    mask = q.new_zeros(1, 1, 1) if mask is None else mask.expand(G, A, 1, L).reshape(G * A, 1, L)
+    scores = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=1 / math.sqrt(D))  # [GA, L, L]
+    mixed = dropout(scores.softmax(-1), rate) @ v.flatten(0, 1)  # [GA, L, L] @ [GA, L, D]
+    return mixed.view(G, A, L, D)
 
 
 class SelfAttention(nn.Module):
@@ -121,8 +122,8 @@ class SelfAttention(nn.Module):
     def within(self, group: Group, qkv: Tensor) -> Tensor:
         """Attention among the tokens of each text of a group: [n, 3H] -> [n, H]."""
         spread = group.spread(qkv).view(group.texts, group.longest, 3, self.num_heads, self.head_size)  # [n, 3H] ->
-        q, k, v = spread.permute(2, 0, 3, 1, 4)  # [G, L, 3, A, D] -> three of [G, A, L, D]
-        mixed = attention(q, k, v, group.real, self.dropout_prob if self.training else 0.0)
+        q, k, v = spread.permute(2, 0, 3, 1, 4).contiguous()  # [G, L, 3, A, D] -> three of [G, A, L, D]
+        mixed = attention(q, k, v, group.mask, self.dropout_prob if self.training else 0.0)
         return group.collect(mixed.transpose(1, 2).flatten(2))  # [G, A, L, D] -> [G, L, H] -> [n, H]
 
 

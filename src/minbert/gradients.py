@@ -50,13 +50,18 @@ def gram_matrices(jacobian: Sequence[Row]) -> Tensor:
 
     A parameter's product is summed in the gradients' own precision.
     """
-    num_tasks, columns = len(jacobian), list(zip(*jacobian, strict=True))
-    grams = torch.zeros(len(columns), num_tasks, num_tasks, dtype=torch.float64)
-    for gram, column in zip(grams, columns, strict=True):
+    columns = list(zip(*jacobian, strict=True))
+    places, products = [], []
+    for place, column in enumerate(columns):
         for i, a in enumerate(column):
             for j, b in enumerate(column[: i + 1]):
                 if a is not None and b is not None:
-                    gram[i, j] = gram[j, i] = _dot(a, b)
+                    places.append((place, i, j))
+                    products.append(_dot(a, b))
+    grams = torch.zeros(len(columns), len(jacobian), len(jacobian), dtype=torch.float64)
+    if products:  # written at once: one by one they would cost as much as the products themselves
+        where, row, other = torch.tensor(places).unbind(1)
+        grams[where, row, other] = grams[where, other, row] = torch.stack(products).to(grams)
     return grams
 
 

@@ -5,6 +5,7 @@ text must be a row of its own.
 Letters in shapes: B texts, L length, N tokens that are no padding; G texts of a group, n its tokens; C any width.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -25,12 +26,15 @@ class Group:
     places: Tensor | None  # [n] of the group's tokens among its G * L places; None where they fill them all
 
     @cached_property
-    def real(self) -> Tensor | None:
-        """[G, 1, 1, L], True where a place holds a token; None where all do."""
+    def mask(self) -> Tensor | None:
+        """[G, 1, 1, L], what attention adds to its scores: 0 where a place holds a token and -inf where none does.
+
+        None where all do.
+        """
         if self.places is None:
             return None
-        filled = torch.zeros(self.texts * self.longest, dtype=torch.bool, device=self.places.device)
-        return filled.index_fill(0, self.places, True).view(self.texts, 1, 1, self.longest)
+        mask = torch.full((self.texts * self.longest,), -math.inf, device=self.places.device)
+        return mask.index_fill_(0, self.places, 0.0).view(self.texts, 1, 1, self.longest)
 
     def spread(self, packed: Tensor) -> Tensor:
         """[n, C] -> [G, L, C], zeros where there is padding."""

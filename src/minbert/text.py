@@ -3,6 +3,7 @@
 Letters in shapes: B examples, S texts in a batch (B, or 2B for pairs), L length in tokens.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -117,13 +118,11 @@ def _without_halves(text: str) -> str:
 
 def pad(texts: Sequence[TokenIds]) -> tuple[Tensor, Tensor]:
     """Token ids of S texts -> input_ids [S, L] filled up with 0, which the mask hides, and attention_mask [S, L]."""
-    longest = max(len(ids) for ids in texts)
-    input_ids = torch.zeros(len(texts), longest, dtype=torch.long)
-    attention_mask = torch.zeros(len(texts), longest, dtype=torch.long)
-    for place, ids in enumerate(texts):
-        input_ids[place, : len(ids)] = torch.tensor(ids)
-        attention_mask[place, : len(ids)] = 1
-    return input_ids, attention_mask
+    lengths = torch.tensor([len(ids) for ids in texts])
+    real = torch.arange(int(lengths.max())) < lengths[:, None]  # [S, L]
+    input_ids = torch.zeros(real.shape, dtype=torch.long)
+    input_ids[real] = torch.tensor(list(itertools.chain.from_iterable(texts)), dtype=torch.long)
+    return input_ids, real.long()
 
 
 def batches_by_length(lengths: NDArray[np.int64], max_tokens: int) -> list[NDArray[np.int64]]:
