@@ -22,6 +22,7 @@ from torch import Tensor
 from torchjd.aggregation import PCGrad
 from torchjd.autojac import jac_to_grad, mtl_backward
 
+from minbert import optimizer
 from minbert.jobs import seed_of, training_batch
 
 TASKS = ("sst", "para", "sts")
@@ -42,6 +43,8 @@ def losses(work: Workload, step: int) -> list[Tensor]:
 
 def apply(work: Workload) -> None:
     """Clips and lets AdamW take its step, as every side does in the end."""
+    encoder = list(work.model.encoder.parameters())
+    optimizer.set_gradients(encoder, [parameter.grad for parameter in encoder], work.state.memory)
     torch.nn.utils.clip_grad_norm_(work.model.parameters(), float(work.job.recipe.gradients.clip))
     work.state.optimizer.step()
     work.state.optimizer.zero_grad()
@@ -102,19 +105,31 @@ def torchjd(work: Workload, step: int) -> None:
     apply(work)
 
 
+def full(side: Callable[[Workload, int], None]) -> Callable[[Workload, int], None]:
+    """A side whose word table has full gradients, as any code but ours expects."""
+
+    def step(work: Workload, number: int) -> None:
+        words = work.model.encoder.embeddings.word_embeddings
+        words.sparse = False
+        side(work, number)
+        words.sparse = True
+
+    return step
+
+
 SIDES: dict[str, Callable[[Workload, int], object]] = {
     "together": together,
     "in turn": in_turn,
     "ours": Workload.update,
-    "literal": literal,
-    "TorchJD": torchjd,
+    "literal": full(literal),
+    "TorchJD": full(torchjd),
 }
 
 
 def agree(first: Workload, second: Workload) -> None:
     """Raises where the literal version's update differs from ours."""
     first.update(1)
-    literal(second, 1)
+    full(literal)(second, 1)
     for (name, a), b in zip(first.model.named_parameters(), second.model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6), f"{name}: ours and the literal version differ by {(a - b).abs().max()}"
 

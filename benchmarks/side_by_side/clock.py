@@ -1,6 +1,7 @@
 """Things to time -> their seconds, taken in turn so that a busy moment strikes all alike; and the machine's limit.
 
-One pass over all sides is a round; a side's figure is the median of its rounds, step by step.
+In a round each side does all steps in a row, after one that does not count, as training would; a side's figure is the
+median of its rounds, step by step.
 """
 
 import gc
@@ -19,17 +20,13 @@ ROOF_SHAPES = ((2048, 2048, 2048), (640, 384, 1536), (640, 1536, 384))  # rows, 
 
 
 def interleave(sides: Mapping[str, Step], steps: Sequence[int], rounds: int) -> dict[str, float]:
-    """Seconds that each side takes for all steps: the sum over steps of its medians over rounds.
-
-    The first step runs once untimed on every side.
-    """
-    for side in sides.values():
-        side(steps[0])
+    """Seconds that each side takes for all steps: the sum over steps of its medians over rounds."""
     taken: dict[str, list[list[float]]] = {name: [[] for _ in steps] for name in sides}
     for _ in range(rounds):
-        for place, step in enumerate(steps):
-            for name, side in sides.items():
-                gc.collect()  # so that no side pays for what another one left behind
+        for name, side in sides.items():
+            gc.collect()
+            side(steps[-1])  # caches and memory are the other side's until this one has run
+            for place, step in enumerate(steps):
                 started = time.perf_counter()
                 side(step)
                 taken[name][place].append(time.perf_counter() - started)

@@ -10,6 +10,7 @@ import torch
 
 from minbert.data import Reading, read_splits
 from minbert.errors import MinbertError, TrainingError
+from minbert.kernels import bf16_is_native
 from minbert.model import MultitaskModel
 from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.schedules import SCHEDULES, Schedule, ScheduleSettings, Stream
@@ -179,7 +180,13 @@ def _device(recipe: Recipe) -> torch.device:
     wanted = recipe.training.device
     if wanted == "cuda" and not torch.cuda.is_available():
         raise TrainingError("training.device = 'cuda', and torch sees no GPU here; set it to 'auto' or 'cpu'")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    if recipe.training.precision == "bf16" and not bf16_is_native(device):
+        raise TrainingError(
+            "training.precision = 'bf16', and this processor does not multiply bf16 itself, so it would be several "
+            "times slower than 'fp32'; set it to that"
+        )
+    return device
 
 
 def _lay_out(

@@ -124,8 +124,9 @@ class TrainingTable(Table):
     """Seconds of training after which the run ends in good order."""
     select_on: str = "sum"
     """What the best model is chosen by on dev: sum, course, or a task's name."""
-    precision: Literal["fp32"] = "fp32"
-    """Number format of the arithmetic."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Number format of training's matrix products. bf16: torch's autocast; weights, their updates and every answer stay
+    fp32. Refused where the processor has no native bf16, since it would be several times slower there."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes a GPU if there is one."""
 

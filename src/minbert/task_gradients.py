@@ -52,11 +52,10 @@ def task_gradient(job: Job, model: MultitaskModel, draw: Draw) -> TaskGradient:
     name = job.names[draw.task]
     losses, tokens = [], 0
     for number in range(draw.first, draw.first + draw.count):
-        batch = training_batch(job, name, number).to(model.device)
-        loss = model.loss(name, batch)
+        loss, drawn = _loss(job, model, name, number)
         (job.tasks[name].weight / draw.count * loss).backward()  # type: ignore[no-untyped-call]
         losses.append(float(loss.detach()))
-        tokens += batch.tokens
+        tokens += drawn
     shared = _merged(parameter.grad for parameter in model.encoder.parameters())
     for parameter in model.encoder.parameters():
         parameter.grad = None
@@ -118,10 +117,18 @@ def _null_cosine(job: Job, model: MultitaskModel, draw: Draw, part: TaskGradient
         return None
     parameters, other = list(model.encoder.parameters()), list[Tensor | None]()
     for number in others:
-        loss = model.loss(part.task, training_batch(job, part.task, number).to(model.device))
+        loss, _ = _loss(job, model, part.task, number)
         found = _merged(torch.autograd.grad(loss, parameters, allow_unused=True))  # leaves .grad alone
         other = gradients.weighted_sum_([other, found], torch.ones(2)) if other else found
     return _defined(gradients.cosines(gradients.gram_matrices([part.shared, other]).sum(0))[0, 1])
+
+
+def _loss(job: Job, model: MultitaskModel, name: str, number: int) -> tuple[Tensor, int]:
+    """A batch's loss in the recipe's number format, and its tokens."""
+    batch = training_batch(job, name, number).to(model.device)
+    in_bf16 = job.recipe.training.precision == "bf16"
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=in_bf16):
+        return model.loss(name, batch), batch.tokens
 
 
 def _merged(found: Iterable[Tensor | None]) -> list[Tensor | None]:
