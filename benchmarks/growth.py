@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--child", choices=("ours", "plain"))
     parser.add_argument("--case", type=json.loads)
-    parser.add_argument("--quick", action="store_true", help="one small case, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="the smallest case of every axis alone")
     parser.add_argument("--data", help="ignored: the texts are random")
     options = parser.parse_args()
     if options.child:

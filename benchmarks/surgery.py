@@ -26,7 +26,8 @@ from minbert import optimizer
 from minbert.jobs import seed_of, training_batch
 
 TASKS = ("sst", "para", "sts")
-ROUNDS = 5
+ROUNDS = 3
+TOLERANCE = 0.02
 
 
 def losses(work: Workload, step: int) -> list[Tensor]:
@@ -67,11 +68,12 @@ def in_turn(work: Workload, step: int) -> None:
 
 
 def literal(work: Workload, step: int) -> None:
-    """PCGrad on whole vectors, the heads' zeros included."""
-    parameters = [p for p in work.model.parameters() if p.requires_grad]
+    """PCGrad on one flat vector a task; the heads, which are not shared, keep their gradients."""
+    parameters = list(work.model.encoder.parameters())
     vectors = []
     for loss in losses(work, step):
-        work.state.optimizer.zero_grad()
+        for parameter in parameters:
+            parameter.grad = None
         loss.backward(retain_graph=True)
         vectors.append(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]))
     altered = copy.deepcopy(vectors)
@@ -127,11 +129,23 @@ SIDES: dict[str, Callable[[Workload, int], object]] = {
 
 
 def agree(first: Workload, second: Workload) -> None:
-    """Raises where the literal version's update differs from ours."""
+    """Raises where the literal version's update differs from ours.
+
+    Not number by number: where a gradient is rounding alone, AdamW's first step is as long as any other.
+    """
+    before = torch.cat([parameter.detach().flatten().clone() for parameter in first.model.parameters()])
+    for group in second.state.optimizer.param_groups:  # ours begins with the warm-up's first rate
+        group["lr"] *= optimizer.learning_rate_factor(
+            1, second.job.last_step, second.job.recipe.optimizer.warmup, "linear"
+        )
     first.update(1)
     full(literal)(second, 1)
-    for (name, a), b in zip(first.model.named_parameters(), second.model.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-6), f"{name}: ours and the literal version differ by {(a - b).abs().max()}"
+    ours, other = (
+        torch.cat([parameter.detach().flatten() for parameter in work.model.parameters()]) - before
+        for work in (first, second)
+    )
+    off = float((ours - other).norm() / other.norm())
+    assert off < TOLERANCE, f"our update is off the literal version's by {off:.1%} of its length"
 
 
 def measure(tasks: int, rounds: int, data: str | None) -> dict[str, float]:
@@ -158,7 +172,7 @@ def main() -> None:
     print("      milliseconds a step                                   ours over   over ours")
     print("tasks  together   in turn      ours   literal   TorchJD   summed  literal  TorchJD")
     for tasks in (3,) if options.quick else (3, 2, 4, 5, 6, 7, 8):
-        print(line(tasks, measure(tasks, 1 if options.quick else ROUNDS, options.data)), flush=True)
+        print(line(tasks, measure(tasks, ROUNDS, options.data)), flush=True)
 
 
 if __name__ == "__main__":

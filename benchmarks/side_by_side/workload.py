@@ -84,7 +84,7 @@ def arguments(description: str) -> argparse.Namespace:
     """The options of every benchmark."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", help="folder of the course's files; without it, the data that ships")
-    parser.add_argument("--quick", action="store_true", help="one small case, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="the main case alone")
     found = parser.parse_args()
     torch.manual_seed(0)
     return found
