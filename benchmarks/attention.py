@@ -7,8 +7,8 @@ dropout, as in inference, the two are the same function.
 """
 
 import torch
-import torch.nn.functional as F
 from side_by_side.clock import interleave, machine
+from side_by_side.peers import torchs_attention
 from side_by_side.workload import arguments
 from torch import Tensor
 
@@ -22,10 +22,6 @@ SHAPES = {
     "8 texts of 200-512": (8, 200, 512),
 }
 ours = bert.attention
-
-
-def torchs(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rate: float) -> Tensor:
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
 
 
 def main() -> None:
@@ -44,7 +40,7 @@ def main() -> None:
             encoder(ids, mask).last_hidden.sum().backward()
             encoder.zero_grad(set_to_none=True)
 
-        sides = {"ours": lambda t, f=step: f(t, ours), "torch": lambda t, f=step: f(t, torchs)}
+        sides = {"ours": lambda t, f=step: f(t, ours), "torch": lambda t, f=step: f(t, torchs_attention)}
         taken = interleave(sides, (0,), ROUNDS)
         print(f"{name:26} {taken['torch'] / taken['ours']:.2f}", flush=True)
 

@@ -6,7 +6,6 @@ Texts are random token ids of one length with a fifth of spread, so that each ax
 of its own, for its memory to be its own; `peak` is the most that it ever held, libraries and weights included.
 """
 
-import argparse
 import json
 import resource
 import subprocess
@@ -16,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from side_by_side.clock import interleave, machine
 from side_by_side.peers import PlainLoop, Settings
-from side_by_side.workload import Workload, build
+from side_by_side.workload import Workload, build, options_of_all
 
 BASE = {"batch": 16, "length": 32, "tasks": 3, "rows": 1024}
 AXES = {
@@ -43,8 +42,7 @@ def synthetic(batch: int, length: int, tasks: int, rows: int) -> Workload:
             labels=generator.integers(0, 5, rows).astype(np.float64),
             cut=np.zeros(rows, dtype=np.bool_),
         )
-        stream = work.job.streams[name]
-        stream.rows = rows
+        work.job.streams[name].rows = rows
     return work
 
 
@@ -68,11 +66,9 @@ def cell(side: str, case: dict[str, int]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of_all(__doc__ or "")  # --data changes nothing: the texts are random
     parser.add_argument("--child", choices=("ours", "plain"))
     parser.add_argument("--case", type=json.loads)
-    parser.add_argument("--quick", action="store_true", help="the smallest case of every axis alone")
-    parser.add_argument("--data", help="ignored: the texts are random")
     options = parser.parse_args()
     if options.child:
         return child(options.child, options.case)

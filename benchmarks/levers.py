@@ -8,10 +8,12 @@ Three tasks, batches of 16 drawn at random, every dropout kept. Above 1, the lev
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
 from side_by_side.clock import interleave, machine
+from side_by_side.peers import torchs_attention
 from side_by_side.workload import TASKS, Workload, arguments, build
 
 from minbert import bert, dropout, packing
@@ -21,20 +23,10 @@ ROUNDS = 3
 STEPS = range(1, 5)
 
 
-@contextlib.contextmanager
-def replaced(place: object, name: str, value: object) -> Iterator[None]:
-    before = getattr(place, name)
-    setattr(place, name, value)
-    try:
-        yield
-    finally:
-        setattr(place, name, before)
-
-
 def padded(attention_mask: torch.Tensor) -> Packing:
     """A packing that packs nothing: padding counts as tokens everywhere but in attention."""
     texts, longest = attention_mask.shape
-    group = Group(texts, longest, texts * longest, None)
+    group = Group(texts, longest, None)
     mask = torch.zeros(texts, 1, 1, longest).masked_fill_(attention_mask[:, None, None] == 0, -math.inf)
     vars(group)["mask"] = mask
     return Packing(texts, longest, torch.arange(texts * longest), (group,))
@@ -42,27 +34,23 @@ def padded(attention_mask: torch.Tensor) -> Packing:
 
 @contextlib.contextmanager
 def torchs_dropout() -> Iterator[None]:
-    with replaced(bert, "dropout", F.dropout), replaced(dropout, "dropout", F.dropout):
+    with patch.object(bert, "dropout", F.dropout), patch.object(dropout, "dropout", F.dropout):
         yield
 
 
-Lever = Callable[[], contextlib.AbstractContextManager[None]]
+Lever = Callable[[], contextlib.AbstractContextManager[object]]
 
 
 def without(work: Workload, plain_adamw: torch.optim.AdamW) -> dict[str, Lever]:
     """The levers by name, each with what takes it away."""
-
-    def torchs_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: object, rate: float) -> torch.Tensor:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
-
     words = work.model.encoder.embeddings.word_embeddings
     return {
-        "padding left out": lambda: replaced(Packing, "of", staticmethod(padded)),
-        "texts of like length together in attention": lambda: replaced(packing, "LIKE", math.inf),
-        "attention in two batched products": lambda: replaced(bert, "attention", torchs_attention),
+        "padding left out": lambda: patch.object(Packing, "of", staticmethod(padded)),
+        "texts of like length together in attention": lambda: patch.object(packing, "LIKE", math.inf),
+        "attention in two batched products": lambda: patch.object(bert, "attention", torchs_attention),
         "cheap random bits for dropout": torchs_dropout,
-        "word gradients of the rows in use": lambda: replaced(words, "sparse", False),
-        "fused AdamW": lambda: replaced(work.state, "optimizer", plain_adamw),
+        "word gradients of the rows in use": lambda: patch.object(words, "sparse", False),
+        "fused AdamW": lambda: patch.object(work.state, "optimizer", plain_adamw),
     }
 
 

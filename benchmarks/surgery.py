@@ -12,34 +12,38 @@ timing the literal version's update must equal ours, with its order of projectio
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from unittest.mock import patch
 
 import torch
 from side_by_side.clock import interleave, machine
-from side_by_side.workload import Workload, arguments, build
+from side_by_side.workload import TASKS, Workload, arguments, build
 from torch import Tensor
 from torchjd.aggregation import PCGrad
 from torchjd.autojac import jac_to_grad, mtl_backward
 
 from minbert import optimizer
 from minbert.jobs import seed_of, training_batch
+from minbert.text import Batch
 
-TASKS = ("sst", "para", "sts")
+COURSE = list(TASKS)
 ROUNDS = 3
+STEPS = range(1, 5)
 TOLERANCE = 0.02
 
 
-def losses(work: Workload, step: int) -> list[Tensor]:
-    """The weighted losses of step t's tasks, on graphs of their own."""
+def batches(work: Workload, step: int) -> Iterator[tuple[str, Batch]]:
+    """Every task of step t and its batch, with the model and its dropout as in training."""
     work.model.train()
     torch.manual_seed(seed_of(work.job.recipe.seed, "dropout", step))
-    found = []
     for draw in work.job.schedule.draws(step):
         name = work.job.names[draw.task]
-        batch = training_batch(work.job, name, draw.first)
-        found.append(work.job.tasks[name].weight * work.model.loss(name, batch))
-    return found
+        yield name, training_batch(work.job, name, draw.first)
+
+
+def loss(work: Workload, name: str, batch: Batch) -> Tensor:
+    return work.job.tasks[name].weight * work.model.loss(name, batch)
 
 
 def apply(work: Workload) -> None:
@@ -53,17 +57,14 @@ def apply(work: Workload) -> None:
 
 def together(work: Workload, step: int) -> None:
     """The summed step with one backward pass over all tasks' losses."""
-    sum(losses(work, step)).backward()
+    sum(loss(work, *task) for task in batches(work, step)).backward()
     apply(work)
 
 
 def in_turn(work: Workload, step: int) -> None:
     """The summed step, task after task, so that one graph is held at a time."""
-    work.model.train()
-    torch.manual_seed(seed_of(work.job.recipe.seed, "dropout", step))
-    for draw in work.job.schedule.draws(step):
-        name = work.job.names[draw.task]
-        (work.job.tasks[name].weight * work.model.loss(name, training_batch(work.job, name, draw.first))).backward()
+    for task in batches(work, step):
+        loss(work, *task).backward()
     apply(work)
 
 
@@ -71,10 +72,10 @@ def literal(work: Workload, step: int) -> None:
     """PCGrad on one flat vector a task; the heads, which are not shared, keep their gradients."""
     parameters = list(work.model.encoder.parameters())
     vectors = []
-    for loss in losses(work, step):
+    for found in [loss(work, *task) for task in batches(work, step)]:
         for parameter in parameters:
             parameter.grad = None
-        loss.backward(retain_graph=True)
+        found.backward(retain_graph=True)
         vectors.append(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]))
     altered = copy.deepcopy(vectors)
     generator = torch.Generator().manual_seed(seed_of(work.job.recipe.seed, "surgery", step))
@@ -94,14 +95,10 @@ def torchjd(work: Workload, step: int) -> None:
     shared = [p for p in work.model.encoder.parameters() if p.requires_grad]
     heads = [list(work.model.heads[f"head_{name}"].parameters()) for name in work.job.names]
     found, features = [], []
-    torch.manual_seed(seed_of(work.job.recipe.seed, "dropout", step))
-    work.model.train()
-    for draw in work.job.schedule.draws(step):
-        name = work.job.names[draw.task]
-        batch = training_batch(work.job, name, draw.first)
-        pooled = work.model.pooled(name, batch)
+    for name, batch in batches(work, step):
+        pooled = tuple(work.model.pooled(name, batch))
         features += pooled
-        found.append(work.job.tasks[name].weight * work.model.loss(name, replace(batch, pooled=tuple(pooled))))
+        found.append(loss(work, name, replace(batch, pooled=pooled)))
     mtl_backward(found, features, tasks_params=heads, shared_params=shared, parallel_chunk_size=1)
     jac_to_grad(shared, PCGrad())
     apply(work)
@@ -111,10 +108,8 @@ def full(side: Callable[[Workload, int], None]) -> Callable[[Workload, int], Non
     """A side whose word table has full gradients, as any code but ours expects."""
 
     def step(work: Workload, number: int) -> None:
-        words = work.model.encoder.embeddings.word_embeddings
-        words.sparse = False
-        side(work, number)
-        words.sparse = True
+        with patch.object(work.model.encoder.embeddings.word_embeddings, "sparse", False):
+            side(work, number)
 
     return step
 
@@ -134,10 +129,9 @@ def agree(first: Workload, second: Workload) -> None:
     Not number by number: where a gradient is rounding alone, AdamW's first step is as long as any other.
     """
     before = torch.cat([parameter.detach().flatten().clone() for parameter in first.model.parameters()])
-    for group in second.state.optimizer.param_groups:  # ours begins with the warm-up's first rate
-        group["lr"] *= optimizer.learning_rate_factor(
-            1, second.job.last_step, second.job.recipe.optimizer.warmup, "linear"
-        )
+    table = second.job.recipe.optimizer
+    factor = optimizer.learning_rate_factor(1, second.job.last_step, table.warmup, table.decay)
+    optimizer.set_learning_rate(second.state.optimizer, factor)
     first.update(1)
     full(literal)(second, 1)
     ours, other = (
@@ -151,18 +145,22 @@ def agree(first: Workload, second: Workload) -> None:
 def measure(tasks: int, rounds: int, data: str | None) -> dict[str, float]:
     """Seconds a step of every side, with so many tasks; the course's three come round again under other names."""
     work = build(named(tasks), 16, "length", data, method="pcgrad")
-    return interleave({name: lambda step, do=do: do(work, step) for name, do in SIDES.items()}, range(1, 5), rounds)
+    return interleave({name: lambda step, do=do: do(work, step) for name, do in SIDES.items()}, STEPS, rounds)
 
 
 def named(tasks: int) -> dict[str, str]:
     """Names for so many tasks -> the course's task that each one is."""
-    return {f"{TASKS[i % 3]}{i // 3 or ''}": TASKS[i % 3] for i in range(tasks)}
+    return {f"{COURSE[i % 3]}{i // 3 or ''}": COURSE[i % 3] for i in range(tasks)}
 
 
 def line(tasks: int, taken: dict[str, float]) -> str:
     summed = min(taken["together"], taken["in turn"])
     ratios = [taken["ours"] / summed, taken["literal"] / taken["ours"], taken["TorchJD"] / taken["ours"]]
-    return f"{tasks:5}" + "".join(f"{taken[s] / 4 * 1000:10.0f}" for s in SIDES) + "".join(f"{r:9.2f}" for r in ratios)
+    return (
+        f"{tasks:5}"
+        + "".join(f"{taken[s] / len(STEPS) * 1000:10.0f}" for s in SIDES)
+        + "".join(f"{r:9.2f}" for r in ratios)
+    )
 
 
 def main() -> None:

@@ -6,12 +6,11 @@ Both sides follow the recipe: heads, weights, rates, warm-up, batch sizes, swapp
 batches as the recipe says, the plain loop at random. Dev is scored by the same code every 50 updates, off the clock.
 """
 
-import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 
-from side_by_side.clock import machine
+from side_by_side.clock import Step, machine
 from side_by_side.peers import PlainLoop, Settings
 from side_by_side.workload import Workload, arguments
 
@@ -32,42 +31,36 @@ def start(batching: str, data: str | None) -> Workload:
     return Workload(job, training.State.start(job, model), measure())
 
 
-def ours(work: Workload) -> Iterator[None]:
-    for step in range(1, work.job.last_step + 1):
-        work.update(step)
-        yield
+def plain_update(work: Workload, loop: PlainLoop, step: int) -> None:
+    """Step t of the plain loop, at the recipe's learning rate."""
+    table = work.job.recipe.optimizer
+    factor = optimizer.learning_rate_factor(step, work.job.last_step, table.warmup, table.decay)
+    optimizer.set_learning_rate(loop.optimizer, factor)
+    loop.update(work.rows(step))
 
 
-def plain(work: Workload) -> Iterator[None]:
-    """The plain loop; after every update its weights are the workload's model's, to be scored."""
-    loop = PlainLoop(work.job, work.model, Settings())
-    table, peaks = work.job.recipe.optimizer, [group["lr"] for group in loop.optimizer.param_groups]
-    for step in range(1, work.job.last_step + 1):
-        factor = optimizer.learning_rate_factor(step, work.job.last_step, table.warmup, table.decay)
-        for group, peak in zip(loop.optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * factor
-        loop.update(work.rows(step))
-        if step % EVERY == 0:
-            loop.copy_to(work.model)
-        yield
+def dev_sum(work: Workload, loop: PlainLoop | None = None) -> float:
+    """Of the workload's model, which a plain loop gives its weights first."""
+    if loop is not None:
+        loop.copy_to(work.model)
+    return evaluate(work.model, work.job.encoded["dev"]).sum
 
 
-def seconds_to(mark: float, name: str, work: Workload, updates: Iterator[None]) -> float:
+def seconds_to(mark: float, name: str, last: int, update: Step, score: Callable[[], float]) -> float:
     """Seconds of updates until the dev sum reaches the mark; infinite if it never does within an hour."""
     seconds = 0.0
-    for step in itertools.count(1):
+    for step in range(1, last + 1):
         started = time.perf_counter()
-        if next(updates, StopIteration) is StopIteration:
-            return math.inf
+        update(step)
         seconds += time.perf_counter() - started
         if step % EVERY == 0:
-            total = evaluate(work.model, work.job.encoded["dev"]).sum
+            total = score()
             print(f"{name:6} step {step:4} {seconds:7.0f} s   dev sum {total:.3f}", flush=True)
             if total >= mark:
                 return seconds
         if seconds > HOUR:
-            return math.inf
-    raise AssertionError
+            break
+    return math.inf
 
 
 def main() -> None:
@@ -75,7 +68,17 @@ def main() -> None:
     mark = 0.0 if options.quick else MARK
     print(machine("transformers"))
     own, peer = start("length", options.data), start("random", options.data)
-    taken = seconds_to(mark, "ours", own, ours(own)), seconds_to(mark, "plain", peer, plain(peer))
+    loop = PlainLoop(peer.job, peer.model, Settings())
+    taken = (
+        seconds_to(mark, "ours", own.job.last_step, own.update, lambda: dev_sum(own)),
+        seconds_to(
+            mark,
+            "plain",
+            peer.job.last_step,
+            lambda step: plain_update(peer, loop, step),
+            lambda: dev_sum(peer, loop),
+        ),
+    )
     print(
         f"dev sum {mark:.2f} after {taken[0]:.0f} s (ours) and {taken[1]:.0f} s (plain loop): {taken[1] / taken[0]:.2f}"
     )

@@ -1,4 +1,4 @@
-"""Speed of a training step per real token: ours over a plain loop on `transformers.BertModel`, in six pairings.
+"""Speed of a training step per real token: ours over a plain loop on `transformers.BertModel`.
 
     ./dev bench training_step --data DATA
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BertModel, logging
@@ -37,6 +38,11 @@ logging.disable_progress_bar()
 Columns = list[list[Tensor]]  # the token ids of a batch, text by text, for each text column
 
 
+def torchs_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rate: float) -> Tensor:
+    """`bert.attention` by torch's function, with its dropout."""
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
+
+
 class PlainLoop(nn.Module):
     """A BertModel, a head for each task, AdamW; batches padded to their longest text."""
 
@@ -54,7 +60,8 @@ class PlainLoop(nn.Module):
             self.heads[f"head_{name}"] = head
         table = job.recipe.optimizer
         learned = self.encoder.parameters(), self.heads.parameters()
-        groups = [{"params": list(p), "lr": lr} for p, lr in zip(learned, (table.lr, table.head_lr), strict=True)]
+        rates = table.lr, table.head_lr
+        groups = [{"params": list(p), "lr": lr, "peak_lr": lr} for p, lr in zip(learned, rates, strict=True)]
         self.optimizer = torch.optim.AdamW(
             [group for group in groups if group["params"]],
             betas=tuple(table.betas),

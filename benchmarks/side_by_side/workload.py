@@ -80,11 +80,16 @@ def build(tasks: Mapping[str, str], batch_size: int, batching: str, data: str | 
     return Workload(job, training.State.start(job, model), measure())
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The options of every benchmark."""
+def options_of_all(description: str) -> argparse.ArgumentParser:
+    """A parser of the options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", help="folder of the course's files; without it, the data that ships")
     parser.add_argument("--quick", action="store_true", help="the main case alone")
-    found = parser.parse_args()
+    return parser
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """What a benchmark with no options of its own was given."""
+    found = options_of_all(description).parse_args()
     torch.manual_seed(0)
     return found

@@ -22,8 +22,12 @@ class Group:
 
     texts: int
     longest: int
-    tokens: int
     places: Tensor | None  # [n] of the group's tokens among its G * L places; None where they fill them all
+
+    @property
+    def tokens(self) -> int:
+        """n."""
+        return self.texts * self.longest if self.places is None else len(self.places)
 
     @cached_property
     def mask(self) -> Tensor | None:
@@ -38,8 +42,7 @@ class Group:
 
     def spread(self, packed: Tensor) -> Tensor:
         """[n, C] -> [G, L, C], zeros where there is padding."""
-        rows = _put(packed, self.places, self.texts * self.longest)
-        return rows.view(self.texts, self.longest, packed.shape[1])
+        return _spread(packed, self.places, self.texts, self.longest)
 
     def collect(self, spread: Tensor) -> Tensor:
         """[G, L, C] -> [n, C]."""
@@ -60,10 +63,9 @@ class Packing:
     def of(cls, attention_mask: Tensor) -> Self:
         """From a mask [B, L], 1 = token, 0 = padding, wherever in a text that is."""
         texts, longest = attention_mask.shape
-        order = attention_mask.sum(1).argsort(stable=True)
-        in_order = attention_mask[order]
-        row, column = in_order.nonzero(as_tuple=True)
-        groups = tuple(_group(lengths) for lengths in _alike(in_order.sum(1)))
+        lengths, order = attention_mask.sum(1).sort(stable=True)
+        row, column = attention_mask[order].nonzero(as_tuple=True)
+        groups = tuple(_group(alike) for alike in _alike(lengths))
         return cls(texts, longest, order[row] * longest + column, groups)
 
     @property
@@ -77,31 +79,30 @@ class Packing:
 
     def unpack(self, packed: Tensor) -> Tensor:
         """[N, C] -> [B, L, C], zeros where there is padding."""
-        rows = _put(packed, self.places, self.texts * self.longest)
-        return rows.view(self.texts, self.longest, packed.shape[1])
+        return _spread(packed, self.places, self.texts, self.longest)
 
 
-def _put(packed: Tensor, places: Tensor | None, total: int) -> Tensor:
-    if places is None:
-        return packed
-    return packed.new_zeros(total, packed.shape[1]).index_copy(0, places, packed)
+def _spread(packed: Tensor, places: Tensor | None, texts: int, longest: int) -> Tensor:
+    width = packed.shape[1]
+    if places is not None:
+        packed = packed.new_zeros(texts * longest, width).index_copy(0, places, packed)
+    return packed.view(texts, longest, width)
 
 
 def _alike(lengths: Tensor) -> list[Tensor]:
     """Sorted lengths [B], cut where a text is no longer like the first of its group."""
-    sizes, first = [0], 0
-    for length in lengths.tolist():
-        if sizes[-1] and length > LIKE * first:
-            sizes.append(0)
-        first = first if sizes[-1] else length
-        sizes[-1] += 1
-    return list(torch.split(lengths, sizes))
+    found: list[int] = lengths.tolist()
+    starts = [0]
+    for place, length in enumerate(found):
+        if length > LIKE * found[starts[-1]]:
+            starts.append(place)
+    return list(torch.tensor_split(lengths, starts[1:]))
 
 
 def _group(lengths: Tensor) -> Group:
     """The group of texts of these sorted lengths [G]."""
-    texts, longest, tokens = len(lengths), int(lengths[-1]), int(lengths.sum())
-    if tokens == texts * longest:
-        return Group(texts, longest, tokens, None)
+    texts, longest = len(lengths), int(lengths[-1])
+    if int(lengths[0]) == longest:
+        return Group(texts, longest, None)
     filled = torch.arange(longest, device=lengths.device) < lengths[:, None]  # [G, L]
-    return Group(texts, longest, tokens, filled.flatten().nonzero()[:, 0])
+    return Group(texts, longest, filled.flatten().nonzero()[:, 0])
