@@ -53,7 +53,7 @@ def with_drawn_weights(bert: Bert, seed: int, scale: float = 0.3) -> Bert:
 def twin(bert: Bert, kernel: str = "eager") -> transformers.BertModel:
     """transformers' BertModel with the same config and weights, in the same mode."""
     theirs = transformers.BertModel(transformers.BertConfig(**asdict(bert.config), attn_implementation=kernel))
-    theirs.load_state_dict(bert.state_dict())
+    theirs.to(next(bert.parameters()).dtype).load_state_dict(bert.state_dict())
     return theirs.train(bert.training)
 
 
@@ -85,7 +85,7 @@ def assert_same(ours: Bert, theirs: nn.Module, ids: Tensor, mask: Tensor, types:
         assert off <= TOLERANCE * largest, f"{name}: off by {off:.1e}, largest gradient {largest:.1e}"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     configs(),
     st.lists(st.integers(1, 12), min_size=1, max_size=6),
@@ -96,7 +96,8 @@ def assert_same(ours: Bert, theirs: nn.Module, ids: Tensor, mask: Tensor, types:
 def test_outputs_and_gradients_equal_transformers(
     config: BertConfig, lengths: list[int], kernel: str, training: bool, seed: int
 ) -> None:
-    ours = with_drawn_weights(Bert(config), seed).train(training)
+    """In float64: a LayerNorm over two or three numbers can blow fp32's rounding up to any size."""
+    ours = with_drawn_weights(Bert(config).double(), seed).train(training)
     assert_same(ours, twin(ours, kernel), *texts(config, lengths, seed))
 
 
