@@ -1,25 +1,27 @@
-"""What gradient surgery costs: a PCGrad step over a summed-loss step, beside a literal PCGrad and TorchJD's.
+"""What gradient surgery costs: a PCGrad step over a summed-loss step, beside literal versions and TorchJD's.
 
     ./dev bench surgery --data DATA
 
 All sides share one encoder, its heads and its batches (16 a task), and differ in what they do with tasks' gradients.
 The summed step is the faster of two: all tasks' losses added and one backward pass, or task after task. Before any
-timing the literal version's update must equal ours, with its order of projections.
+timing the literal versions' updates must equal ours, with its orders of projections.
 
   ours      `minbert.training.update` with gradients.method = "pcgrad", its record included
-  literal   as in the usual PyTorch ports of PCGrad: one flat vector a task, every product and projection on vectors
+  literal   one flat vector a task, every product and projection on vectors, and nothing else
+  port      the same with what the usual PyTorch ports add: a mask beside every gradient of the entries that it has, and
+            those that all tasks have summed apart from the others
   TorchJD   `torchjd.autojac.mtl_backward`, then its PCGrad
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from unittest.mock import patch
 
 import torch
 from side_by_side.clock import interleave, machine
 from side_by_side.workload import TASKS, Workload, arguments, build
-from torch import Tensor
+from torch import Tensor, nn
 from torchjd.aggregation import PCGrad
 from torchjd.autojac import jac_to_grad, mtl_backward
 
@@ -68,25 +70,61 @@ def in_turn(work: Workload, step: int) -> None:
     apply(work)
 
 
-def literal(work: Workload, step: int) -> None:
-    """PCGrad on one flat vector a task; the heads, which are not shared, keep their gradients."""
-    parameters = list(work.model.encoder.parameters())
-    vectors = []
+def flat(parameters: Sequence[nn.Parameter], tensors: Iterable[Tensor | None]) -> Tensor:
+    """One vector; zeros where there is no tensor."""
+    found = zip(parameters, tensors, strict=True)
+    return torch.cat([(torch.zeros_like(p) if t is None else t).flatten() for p, t in found])
+
+
+def task_vectors(
+    work: Workload, step: int, parameters: Sequence[nn.Parameter]
+) -> Iterator[tuple[Tensor, list[Tensor | None]]]:
+    """Each task's gradient as one vector, and as one tensor a parameter."""
     for found in [loss(work, *task) for task in batches(work, step)]:
         for parameter in parameters:
             parameter.grad = None
         found.backward(retain_graph=True)
-        vectors.append(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]))
-    altered = copy.deepcopy(vectors)
+        gradient = [parameter.grad for parameter in parameters]
+        yield flat(parameters, gradient), gradient
+
+
+def project(work: Workload, step: int, vectors: Sequence[Tensor]) -> list[Tensor]:
+    """Algorithm 1 of Yu et al. (2020) on vectors, in our order of projections."""
+    altered = copy.deepcopy(list(vectors))
     generator = torch.Generator().manual_seed(seed_of(work.job.recipe.seed, "surgery", step))
     for i, g_i in enumerate(altered):
         for j in torch.randperm(len(vectors), generator=generator).tolist():
             dot = torch.dot(g_i, vectors[j])
             if j != i and dot < 0:
                 g_i.sub_(dot / vectors[j].norm() ** 2 * vectors[j])
-    total = torch.stack(altered).sum(0)
+    return altered
+
+
+def write(parameters: Sequence[nn.Parameter], total: Tensor) -> None:
+    """A vector's parts as the parameters' gradients."""
     for parameter, gradient in zip(parameters, total.split([p.numel() for p in parameters]), strict=True):
         parameter.grad = gradient.view_as(parameter)
+
+
+def literal(work: Workload, step: int) -> None:
+    """PCGrad on one flat vector a task; the heads, which are not shared, keep their gradients."""
+    parameters = list(work.model.encoder.parameters())
+    vectors = [vector for vector, _ in task_vectors(work, step, parameters)]
+    write(parameters, torch.stack(project(work, step, vectors)).sum(0))
+    apply(work)
+
+
+def port(work: Workload, step: int) -> None:
+    """PCGrad on one flat vector a task, with the masks of the usual ports."""
+    parameters, vectors, masks = list(work.model.encoder.parameters()), [], []
+    for vector, gradient in task_vectors(work, step, parameters):
+        vectors.append(vector)
+        masks.append(flat(parameters, [None if g is None else torch.ones_like(g) for g in gradient]))
+    shared = torch.stack(masks).prod(0).bool()
+    altered, total = project(work, step, vectors), torch.zeros_like(vectors[0])
+    for entries in (shared, ~shared):
+        total[entries] = torch.stack([vector[entries] for vector in altered]).sum(0)
+    write(parameters, total)
     apply(work)
 
 
@@ -119,12 +157,13 @@ SIDES: dict[str, Callable[[Workload, int], object]] = {
     "in turn": in_turn,
     "ours": Workload.update,
     "literal": full(literal),
+    "port": full(port),
     "TorchJD": full(torchjd),
 }
 
 
-def agree(first: Workload, second: Workload) -> None:
-    """Raises where the literal version's update differs from ours.
+def agree(first: Workload, second: Workload, other_side: Callable[[Workload, int], object]) -> None:
+    """Raises where another version's update differs from ours.
 
     Not number by number: where a gradient is rounding alone, AdamW's first step is as long as any other.
     """
@@ -133,13 +172,13 @@ def agree(first: Workload, second: Workload) -> None:
     factor = optimizer.learning_rate_factor(1, second.job.last_step, table.warmup, table.decay)
     optimizer.set_learning_rate(second.state.optimizer, factor)
     first.update(1)
-    full(literal)(second, 1)
+    other_side(second, 1)
     ours, other = (
         torch.cat([parameter.detach().flatten() for parameter in work.model.parameters()]) - before
         for work in (first, second)
     )
     off = float((ours - other).norm() / other.norm())
-    assert off < TOLERANCE, f"our update is off the literal version's by {off:.1%} of its length"
+    assert off < TOLERANCE, f"our update is off the other version's by {off:.1%} of its length"
 
 
 def measure(tasks: int, rounds: int, data: str | None) -> dict[str, float]:
@@ -155,7 +194,7 @@ def named(tasks: int) -> dict[str, str]:
 
 def line(tasks: int, taken: dict[str, float]) -> str:
     summed = min(taken["together"], taken["in turn"])
-    ratios = [taken["ours"] / summed, taken["literal"] / taken["ours"], taken["TorchJD"] / taken["ours"]]
+    ratios = [taken["ours"] / summed, *(taken[peer] / taken["ours"] for peer in ("literal", "port", "TorchJD"))]
     return (
         f"{tasks:5}"
         + "".join(f"{taken[s] / len(STEPS) * 1000:10.0f}" for s in SIDES)
@@ -165,10 +204,11 @@ def line(tasks: int, taken: dict[str, float]) -> str:
 
 def main() -> None:
     options = arguments(__doc__ or "")
-    agree(*(build(named(3), 16, "length", options.data, method="pcgrad") for _ in range(2)))
+    for peer in ("literal", "port"):
+        agree(*(build(named(3), 16, "length", options.data, method="pcgrad") for _ in range(2)), SIDES[peer])
     print(machine("torchjd"))
-    print("      milliseconds a step                                   ours over   over ours")
-    print("tasks  together   in turn      ours   literal   TorchJD   summed  literal  TorchJD")
+    print("      milliseconds a step                                             ours over   over ours")
+    print("tasks  together   in turn      ours   literal      port   TorchJD   summed  literal     port  TorchJD")
     for tasks in (3,) if options.quick else (3, 2, 4, 5, 6, 7, 8):
         print(line(tasks, measure(tasks, ROUNDS, options.data)), flush=True)
 

@@ -5,7 +5,7 @@ the encoder's code and the loop.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +28,12 @@ class Settings:
     one_pass: bool = False  # both texts of a pair in one batch
     attention: str = "sdpa"
     precision: str = DEFAULT  # torch's kernels for float32 products, see minbert.kernels
+    threads: int = field(default_factory=torch.get_num_threads)
 
     def __str__(self) -> str:
         passes = "one pass" if self.one_pass else "two passes"
-        return f"{'fused' if self.fused else 'default'} AdamW, {passes}, {self.attention}, {self.precision}"
+        adamw = "fused" if self.fused else "default"
+        return f"{adamw} AdamW, {passes}, {self.attention}, {self.precision}, {self.threads} threads"
 
 
 logging.disable_progress_bar()
@@ -87,7 +89,7 @@ class PlainLoop(nn.Module):
 
     def update(self, rows: Mapping[str, Sequence[int]]) -> dict[str, float]:
         """One update on these rows of every task; gives the tasks' losses."""
-        with Kernels(torch.get_num_threads(), self.settings.precision).in_use():
+        with Kernels(self.settings.threads, self.settings.precision).in_use():
             return self._update(rows)
 
     def _update(self, rows: Mapping[str, Sequence[int]]) -> dict[str, float]:

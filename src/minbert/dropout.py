@@ -3,6 +3,7 @@ as much as a fifth of a training step."""
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,14 +14,23 @@ BITS = 16  # of randomness for each element; the rate is rounded to a multiple o
 def dropout(x: Tensor, p: float) -> Tensor:
     """Each element is 0 with probability p, else divided by 1 - p (Srivastava et al. 2014).
 
-    Draws from torch's global generator, as torch's own function does, which on a GPU it is.
+    Torch's global generator decides, as with torch's own function, which everywhere but on a CPU this is.
     """
-    if p == 0 or x.is_cuda:
+    if p == 0 or x.device.type != "cpu":
         return F.dropout(x, p)
-    words = torch.empty(math.ceil(x.numel() * BITS / 64), dtype=torch.int64).random_(-(2**63), None)
-    bits = words.view(torch.int16)[: x.numel()].view(x.shape)  # whole numbers from -2^15 to 2^15 - 1, all as likely
+    bits = _random_bits(x.numel()).view(x.shape)
     kept = bits.float().ge_(round(p * 2**BITS) - 2 ** (BITS - 1))  # 1 or 0; compared in place, which is fast for floats
     return x * kept.div_(1 - p).to(x.dtype)
+
+
+def _random_bits(count: int) -> Tensor:
+    """[count] whole numbers from -2^15 to 2^15 - 1, all as likely.
+
+    They are SFC64's, twice as fast as torch's generator, which gives the seed.
+    """
+    seed = int(torch.empty((), dtype=torch.int64).random_())
+    words = np.random.SFC64(seed).random_raw(math.ceil(count * BITS / 64))
+    return torch.from_numpy(words.view(np.int16)[:count])
 
 
 class Dropout(nn.Dropout):
