@@ -21,7 +21,7 @@ from minbert.errors import TrainingError
 from minbert.jobs import Job, seed_of, training_batch
 from minbert.model import MultitaskModel
 from minbert.schedules import Draw
-from minbert.task_gradients import other_batches
+from minbert.task_gradients import other_batches, task_gradient
 from tiny import start, with_training
 
 
@@ -339,3 +339,18 @@ def test_the_null_takes_other_rows_of_the_same_pass_and_batches_of_the_same_size
                     assert len(set(others)) == count
         found = {other_batches(job, Draw(number, first, 1)) is not None for first in range(stream.batches)}
         assert (True in found) == (name != "near")
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_nothing_between_a_batch_and_its_gradient_waits_for_the_device(
+    values: dict[str, object], accumulate: int
+) -> None:
+    """A meta tensor has no numbers: whatever would wait for one, such as `nonzero` or `item`, raises."""
+    job, state = start(with_training(values, accumulate=accumulate))
+    state.model.encoder.embeddings.word_embeddings.sparse = False  # as on any device but a CPU
+    model = state.model.to("meta").train()
+    for draw in job.schedule.draws(1):
+        part = task_gradient(job, model, draw)
+        assert part.loss.is_meta
+        assert part.tokens > 0
+        assert any(gradient is not None and gradient.is_meta for gradient in part.shared)

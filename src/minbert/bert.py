@@ -86,11 +86,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rate: float)
     """drop(softmax(q k^T / sqrt(D) + mask)) v (Vaswani et al. 2017, equation 1).
 
     q, k, v: [G, A, L, D]; mask: [G, 1, 1, L], 0 where a key is a token and -inf where it is padding, or None where
-    all are tokens; every text has a token; -> [G, A, L, D]. Without dropout torch's own function does the same and is
-    faster for long texts; with it torch's is slower than these lines (docs/decisions/attention.md).
+    all are tokens; every text has a token; -> [G, A, L, D]. Torch's own function does the same and is faster for long
+    texts and on a GPU; on a CPU its dropout makes it slower than these lines (docs/decisions/attention.md).
     """
-    if rate == 0:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if rate == 0 or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
     G, A, L, D = q.shape
     mask = q.new_zeros(1, 1, 1) if mask is None else mask.expand(G, A, 1, L).reshape(G * A, 1, L)
     scores = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=1 / math.sqrt(D))  # [GA, L, L]
@@ -215,6 +215,7 @@ class Bert(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> BertOutput:
         """input_ids, attention_mask (1 = token, 0 = padding), token_type_ids: [B, L] integers.
 
+        The mask may stay on the CPU whatever the device; then nothing here waits for the device.
         Raises ValueError when L is greater than `max_position_embeddings`.
         """
         if input_ids.shape[1] > self.config.max_position_embeddings:
@@ -223,7 +224,7 @@ class Bert(nn.Module):
             )
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
-        packing = Packing.of(attention_mask)
+        packing = Packing.of(attention_mask).to(input_ids.device)
         embedded = self.embeddings(packing.pack(input_ids), packing.positions, packing.pack(token_type_ids))  # [N, H]
         hidden = packing.unpack(self.encoder(embedded, packing))  # [N, H] -> [B, L, H]
         return BertOutput(hidden, self.pooler(hidden))

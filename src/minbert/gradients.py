@@ -71,8 +71,9 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 def norm(gram: Tensor, weights: Tensor, others: Sequence[Tensor]) -> float:
     """The norm of sum_i w_i g_i and of other gradients together, from G [T, T]: no pass over the parameters."""
-    shared = float(weights @ gram @ weights)
-    return math.sqrt(max(0.0, shared) + sum(float(other.double().square().sum()) for other in others))
+    shared = max(0.0, float(weights @ gram @ weights))
+    squares = [other.double().square().sum() for other in others]
+    return math.sqrt(shared + (float(torch.stack(squares).sum()) if squares else 0.0))  # read from a device at once
 
 
 def clip_factor(norm: float, limit: float) -> float:

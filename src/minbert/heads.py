@@ -28,7 +28,7 @@ def pool_cls_raw(output: Output, attention_mask: Tensor) -> Tensor:  # noqa: ARG
 def pool_mean(output: Output, attention_mask: Tensor) -> Tensor:
     """The mean over the real tokens (Reimers & Gurevych 2019): [B, H]; zeros for a text of padding alone."""
     last_hidden, _ = output
-    real = attention_mask[:, :, None].to(last_hidden.dtype)  # [B, L, 1]
+    real = attention_mask[:, :, None].to(last_hidden, non_blocking=True)  # [B, L, 1]
     return (last_hidden * real).sum(1) / real.sum(1).clamp(min=1)  # [B, L, H] -> [B, H]
 
 

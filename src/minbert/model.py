@@ -165,8 +165,8 @@ class MultitaskModel(nn.Module):
         lengths = np.array([len(text) for text in ids], dtype=np.int64)
         with self._at_rest():
             for rows in batches_by_length(lengths, MAX_TOKENS):
-                input_ids, mask = (tensor.to(self.device) for tensor in pad([ids[row] for row in rows]))
-                pooled = POOLINGS[pooling](self.encoder(input_ids, mask), mask)
+                input_ids, mask = pad([ids[row] for row in rows])
+                pooled = POOLINGS[pooling](self.encoder(input_ids.to(self.device), mask), mask)
                 vectors[rows] = (F.normalize(pooled, dim=-1) if normalize else pooled).float().cpu().numpy()
         return vectors
 

@@ -6,7 +6,7 @@ Letters in shapes: B texts, L length, N tokens that are no padding; G texts of a
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -23,6 +23,10 @@ class Group:
     texts: int
     longest: int
     places: Tensor | None  # [n] of the group's tokens among its G * L places; None where they fill them all
+
+    def to(self, device: torch.device) -> Self:
+        """The group for tensors on a device."""
+        return replace(self, places=None if self.places is None else self.places.to(device, non_blocking=True))
 
     @property
     def tokens(self) -> int:
@@ -67,6 +71,11 @@ class Packing:
         row, column = attention_mask[order].nonzero(as_tuple=True)
         groups = tuple(_group(alike) for alike in _alike(lengths))
         return cls(texts, longest, order[row] * longest + column, groups)
+
+    def to(self, device: torch.device) -> Self:
+        """The packing for tensors on a device."""
+        places = self.places.to(device, non_blocking=True)
+        return replace(self, places=places, groups=tuple(group.to(device) for group in self.groups))
 
     @property
     def positions(self) -> Tensor:

@@ -3,6 +3,7 @@
 Letters in shapes: T tasks, P parameters of the encoder.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -20,11 +21,14 @@ from minbert.schedules import Draw
 
 @dataclass(frozen=True)
 class TaskGradient:
-    """One task's part of an update: its gradient in the encoder's parameters, one tensor each, and its loss."""
+    """One task's part of an update: its gradient in the encoder's parameters, one tensor each, and its loss.
+
+    The loss [] stays a tensor, since to read it would mean to wait for the device.
+    """
 
     task: str
     shared: list[Tensor | None]
-    loss: float
+    loss: Tensor
     tokens: int
 
 
@@ -54,12 +58,12 @@ def task_gradient(job: Job, model: MultitaskModel, draw: Draw) -> TaskGradient:
     for number in range(draw.first, draw.first + draw.count):
         loss, drawn = _loss(job, model, name, number)
         (job.tasks[name].weight / draw.count * loss).backward()  # type: ignore[no-untyped-call]
-        losses.append(float(loss.detach()))
+        losses.append(loss.detach().double())
         tokens += drawn
     shared = _merged(parameter.grad for parameter in model.encoder.parameters())
     for parameter in model.encoder.parameters():
         parameter.grad = None
-    return TaskGradient(name, shared, sum(losses) / len(losses), tokens)
+    return TaskGradient(name, shared, torch.stack(losses).mean(), tokens)
 
 
 def inspect(
@@ -127,7 +131,7 @@ def _loss(job: Job, model: MultitaskModel, name: str, number: int) -> tuple[Tens
     """A batch's loss in the recipe's number format, and its tokens."""
     batch = training_batch(job, name, number).to(model.device)
     in_bf16 = job.recipe.training.precision == "bf16"
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=in_bf16):
+    with torch.autocast(model.device.type, torch.bfloat16) if in_bf16 else contextlib.nullcontext():
         return model.loss(name, batch), batch.tokens
 
 

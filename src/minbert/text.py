@@ -34,9 +34,12 @@ class Batch:
         return int(self.attention_mask.sum())
 
     def to(self, device: torch.device) -> "Batch":
-        labels = None if self.labels is None else self.labels.to(device)
-        pooled = None if self.pooled is None else tuple(part.to(device) for part in self.pooled)
-        return Batch(self.input_ids.to(device), self.attention_mask.to(device), self.is_pair, labels, pooled)
+        """The batch on a device, but for its mask: where tokens stand is worked out on the CPU, so nothing has to wait
+        for the device."""
+        input_ids = self.input_ids.to(device, non_blocking=True)
+        labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
+        pooled = None if self.pooled is None else tuple(part.to(device, non_blocking=True) for part in self.pooled)
+        return Batch(input_ids, self.attention_mask, self.is_pair, labels, pooled)
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def update(job: Job, state: State) -> StepRecord:
     return StepRecord(
         step=step,
         epoch=job.schedule.epoch(step),
-        losses={part.task: part.loss for part in parts},
+        losses={part.task: float(part.loss) for part in parts},
         learning_rate=recipe.optimizer.lr * _learning_rate_factor(job, step),
         tokens=sum(part.tokens for part in parts),
         seconds=seconds,
@@ -284,7 +284,7 @@ def _learning_rate_factor(job: Job, step: int) -> float:
 def _check_finite(recipe: Recipe, step: int, parts: list[TaskGradient], gram: Tensor) -> None:
     """Raises TrainingError, before anything is changed, where a loss or a gradient's norm is no number."""
     for part, square in zip(parts, gram.diagonal().tolist(), strict=True):
-        if not (math.isfinite(part.loss) and math.isfinite(square)):
+        if not (part.loss.isfinite() and math.isfinite(square)):
             raise TrainingError(
                 f"step {step}: the loss or gradient of task '{part.task}' is no longer a number; {_remedy(recipe)}"
             )
