@@ -38,8 +38,8 @@ def agree(ours: Workload, peer: PlainLoop, step: int) -> None:
             assert math.isclose(own, other, rel_tol=TOLERANCE), f"{name}: our loss is {own}, the peer's {other}"
 
 
-def best_settings(random: Workload) -> Settings:
-    """The plain loop's fastest settings here, found on one step, one by one."""
+def best_settings(random: Workload, steps: range) -> Settings:
+    """The plain loop's fastest settings here, found one by one."""
     chosen = Settings(fused=True)
     for key, values in (
         ("one_pass", (False, True)),
@@ -50,7 +50,7 @@ def best_settings(random: Workload) -> Settings:
         choices = [replace(chosen, **{key: value}) for value in values]
         peers = {str(choice): PlainLoop(random.job, random.model, choice) for choice in choices}
         sides = {name: lambda step, peer=peer: peer.update(random.rows(step)) for name, peer in peers.items()}
-        taken = interleave(sides, range(1, 2), 3)
+        taken = interleave(sides, steps, 3)
         chosen = min(choices, key=lambda choice: taken[str(choice)])
     return chosen
 
@@ -62,7 +62,7 @@ def compare(name: str, size: int, data: str | None, rounds: int) -> None:
     )
     plain = PlainLoop(random.job, random.model, Settings())
     agree(random, plain, 1)
-    chosen = best_settings(random)
+    chosen = best_settings(random, range(1, 1 + max(1, 32 // size)))
     best = PlainLoop(random.job, random.model, chosen)
     agree(random, best, 1)
     steps = range(1, 1 + max(2, 64 // size))
