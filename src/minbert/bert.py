@@ -87,12 +87,12 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rate: float)
 
     q, k, v: [G, A, L, D]; mask: [G, 1, 1, L], 0 where a key is a token and -inf where it is padding, or None where
     all are tokens; every text has a token; -> [G, A, L, D]. Torch's own function does the same and is faster for long
-    texts and on a GPU; on a CPU its dropout makes it slower than these lines (docs/decisions/attention.md).
+    texts, but with dropout on a CPU it is slower than these lines (docs/decisions/attention.md).
     """
     if rate == 0 or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
     G, A, L, D = q.shape
-    mask = q.new_zeros(1, 1, 1) if mask is None else mask.expand(G, A, 1, L).reshape(G * A, 1, L)
+    mask = q.new_zeros(1, 1, 1) if mask is None else mask.to(q.dtype).expand(G, A, 1, L).reshape(G * A, 1, L)
     scores = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=1 / math.sqrt(D))  # [GA, L, L]
     mixed = dropout(scores.softmax(-1), rate) @ v.flatten(0, 1)  # [GA, L, L] @ [GA, L, D]
     return mixed.view(G, A, L, D)

@@ -87,9 +87,11 @@ class MultitaskModel(nn.Module):
         return pooled.chunk(2) if batch.is_pair else (pooled,)
 
     def loss(self, task: str, batch: Batch) -> Tensor:
-        """The mean loss of a labelled batch, without the task's weight."""
+        """The mean loss of a labelled batch, without the task's weight; in fp32 at least, whatever the encoder's."""
         assert batch.labels is not None
-        return LOSSES[self.tasks[task].loss or ""](self.output(task, batch), batch.labels)
+        output = self.output(task, batch)
+        output = output.to(torch.promote_types(output.dtype, torch.float32))  # bf16 would round the labels too
+        return LOSSES[self.tasks[task].loss or ""](output, batch.labels)
 
     def named_head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Every head's weights as (task.key, weight); a cosine has none."""
