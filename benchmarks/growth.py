@@ -6,6 +6,7 @@ Texts are random token ids of one length with a fifth of spread, so that each ax
 of its own, for its memory to be its own; `peak` is the most that it ever held, libraries and weights included.
 """
 
+import gc
 import json
 import resource
 import subprocess
@@ -52,8 +53,10 @@ def child(side: str, case: dict[str, int]) -> None:
     if side == "ours":
         taken = interleave({side: work.update}, STEPS, 2)
     else:
-        peer = PlainLoop(work.job, work.model, Settings())
-        taken = interleave({side: lambda step: peer.update(work.rows(step))}, STEPS, 2)
+        peer, rows = PlainLoop(work.job, work.model, Settings()), {step: work.rows(step) for step in STEPS}
+        del work  # a plain loop has one model, its own
+        gc.collect()
+        taken = interleave({side: lambda step: peer.update(rows[step])}, STEPS, 2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
     print(json.dumps({"seconds": taken[side] / len(STEPS), "megabytes": peak}))
 

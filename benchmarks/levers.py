@@ -8,6 +8,7 @@ Three tasks, batches of 16 drawn at random, every dropout kept. Above 1, the lev
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from unittest.mock import patch
 
 import torch
@@ -23,13 +24,18 @@ ROUNDS = 3
 STEPS = range(1, 5)
 
 
+@dataclass(frozen=True)
+class Padded(Group):
+    """All texts of a batch as one group whose padding counts as tokens everywhere but in attention."""
+
+    mask: torch.Tensor = field(default_factory=torch.Tensor)
+
+
 def padded(attention_mask: torch.Tensor) -> Packing:
-    """A packing that packs nothing: padding counts as tokens everywhere but in attention."""
+    """A packing that packs nothing."""
     texts, longest = attention_mask.shape
-    group = Group(texts, longest, None)
     mask = torch.zeros(texts, 1, 1, longest).masked_fill_(attention_mask[:, None, None] == 0, -math.inf)
-    vars(group)["mask"] = mask
-    return Packing(texts, longest, torch.arange(texts * longest), (group,))
+    return Packing(texts, longest, torch.arange(texts * longest), (Padded(texts, longest, None, mask),))
 
 
 @contextlib.contextmanager
@@ -46,12 +52,19 @@ def without(work: Workload, plain_adamw: torch.optim.AdamW) -> dict[str, Lever]:
     words = work.model.encoder.embeddings.word_embeddings
     return {
         "padding left out": lambda: patch.object(Packing, "of", staticmethod(padded)),
-        "texts of like length together in attention": lambda: patch.object(packing, "LIKE", math.inf),
+        "texts of like length together in attention": lambda: patch.object(packing, "MAX_LENGTH_RATIO", math.inf),
         "attention in two batched products": lambda: patch.object(bert, "attention", torchs_attention),
         "cheap random bits for dropout": torchs_dropout,
         "word gradients of the rows in use": lambda: patch.object(words, "sparse", False),
         "fused AdamW": lambda: patch.object(work.state, "optimizer", plain_adamw),
     }
+
+
+def losses(work: Workload) -> list[float]:
+    """Of step 1's batches, without dropout."""
+    work.model.eval()
+    with torch.inference_mode():
+        return [float(work.model.loss(n, work.job.encoded["train"][n].batch(r))) for n, r in work.rows(1).items()]
 
 
 def main() -> None:
@@ -64,6 +77,12 @@ def main() -> None:
     def taken_away(lever: Lever, step: int) -> None:
         with lever():
             work.update(step)
+
+    for name, lever in levers.items():
+        expected = losses(work)
+        with lever():
+            for ours, other in zip(expected, losses(work), strict=True):
+                assert math.isclose(ours, other, rel_tol=1e-4), f"{name}: a loss is {ours}, without it {other}"
 
     sides = {"": work.update, "batches of like length": drawn.update}
     sides |= {name: lambda step, lever=lever: taken_away(lever, step) for name, lever in levers.items()}

@@ -10,7 +10,8 @@ timing the literal versions' updates must equal ours, with its orders of project
   literal   one flat vector a task, every product and projection on vectors, and nothing else
   port      the same with what the usual PyTorch ports add: a mask beside every gradient of the entries that it has, and
             those that all tasks have summed apart from the others
-  TorchJD   `torchjd.autojac.mtl_backward`, then its PCGrad
+  TorchJD   its PCGrad on the matrix of all tasks' gradients, which one backward pass a task gives
+  mtl       the same by `torchjd.autojac.mtl_backward`, which goes through every task's batch for every task
 """
 
 import copy
@@ -76,16 +77,12 @@ def flat(parameters: Sequence[nn.Parameter], tensors: Iterable[Tensor | None]) -
     return torch.cat([(torch.zeros_like(p) if t is None else t).flatten() for p, t in found])
 
 
-def task_vectors(
-    work: Workload, step: int, parameters: Sequence[nn.Parameter]
-) -> Iterator[tuple[Tensor, list[Tensor | None]]]:
-    """Each task's gradient as one vector, and as one tensor a parameter."""
-    for found in [loss(work, *task) for task in batches(work, step)]:
-        for parameter in parameters:
-            parameter.grad = None
-        found.backward(retain_graph=True)
-        gradient = [parameter.grad for parameter in parameters]
-        yield flat(parameters, gradient), gradient
+def gradient(found: Tensor, parameters: Sequence[nn.Parameter], retain_graph: bool = False) -> list[Tensor | None]:
+    """A loss's gradient, one tensor a parameter; the head's is left for the optimiser."""
+    for parameter in parameters:
+        parameter.grad = None
+    found.backward(retain_graph=retain_graph)
+    return [parameter.grad for parameter in parameters]
 
 
 def project(work: Workload, step: int, vectors: Sequence[Tensor]) -> list[Tensor]:
@@ -109,7 +106,7 @@ def write(parameters: Sequence[nn.Parameter], total: Tensor) -> None:
 def literal(work: Workload, step: int) -> None:
     """PCGrad on one flat vector a task; the heads, which are not shared, keep their gradients."""
     parameters = list(work.model.encoder.parameters())
-    vectors = [vector for vector, _ in task_vectors(work, step, parameters)]
+    vectors = [flat(parameters, gradient(loss(work, *task), parameters)) for task in batches(work, step)]
     write(parameters, torch.stack(project(work, step, vectors)).sum(0))
     apply(work)
 
@@ -117,9 +114,10 @@ def literal(work: Workload, step: int) -> None:
 def port(work: Workload, step: int) -> None:
     """PCGrad on one flat vector a task, with the masks of the usual ports."""
     parameters, vectors, masks = list(work.model.encoder.parameters()), [], []
-    for vector, gradient in task_vectors(work, step, parameters):
-        vectors.append(vector)
-        masks.append(flat(parameters, [None if g is None else torch.ones_like(g) for g in gradient]))
+    for found in [loss(work, *task) for task in batches(work, step)]:
+        of_task = gradient(found, parameters, retain_graph=True)
+        vectors.append(flat(parameters, of_task))
+        masks.append(flat(parameters, [None if g is None else torch.ones_like(g) for g in of_task]))
     shared = torch.stack(masks).prod(0).bool()
     altered, total = project(work, step, vectors), torch.zeros_like(vectors[0])
     for entries in (shared, ~shared):
@@ -129,7 +127,15 @@ def port(work: Workload, step: int) -> None:
 
 
 def torchjd(work: Workload, step: int) -> None:
-    """TorchJD's Jacobian of the losses in the encoder, and its PCGrad."""
+    """TorchJD's PCGrad on the Jacobian's rows, which one backward pass a task gives."""
+    parameters = list(work.model.encoder.parameters())
+    vectors = [flat(parameters, gradient(loss(work, *task), parameters)) for task in batches(work, step)]
+    write(parameters, PCGrad()(torch.stack(vectors)))
+    apply(work)
+
+
+def mtl(work: Workload, step: int) -> None:
+    """TorchJD's own way to the same: its Jacobian of the losses in the encoder, and its PCGrad."""
     shared = [p for p in work.model.encoder.parameters() if p.requires_grad]
     heads = [list(work.model.heads[f"head_{name}"].parameters()) for name in work.job.names]
     found, features = [], []
@@ -159,7 +165,11 @@ SIDES: dict[str, Callable[[Workload, int], object]] = {
     "literal": full(literal),
     "port": full(port),
     "TorchJD": full(torchjd),
+    "mtl": full(mtl),
 }
+
+
+PEERS = ("literal", "port", "TorchJD", "mtl")
 
 
 def agree(first: Workload, second: Workload, other_side: Callable[[Workload, int], object]) -> None:
@@ -172,7 +182,8 @@ def agree(first: Workload, second: Workload, other_side: Callable[[Workload, int
     factor = optimizer.learning_rate_factor(1, second.job.last_step, table.warmup, table.decay)
     optimizer.set_learning_rate(second.state.optimizer, factor)
     first.update(1)
-    other_side(second, 1)
+    with second.kernels.in_use():
+        other_side(second, 1)
     ours, other = (
         torch.cat([parameter.detach().flatten() for parameter in work.model.parameters()]) - before
         for work in (first, second)
@@ -184,7 +195,8 @@ def agree(first: Workload, second: Workload, other_side: Callable[[Workload, int
 def measure(tasks: int, rounds: int, data: str | None) -> dict[str, float]:
     """Seconds a step of every side, with so many tasks; the course's three come round again under other names."""
     work = build(named(tasks), 16, "length", data, method="pcgrad")
-    return interleave({name: lambda step, do=do: do(work, step) for name, do in SIDES.items()}, STEPS, rounds)
+    with work.kernels.in_use():
+        return interleave({name: lambda step, do=do: do(work, step) for name, do in SIDES.items()}, STEPS, rounds)
 
 
 def named(tasks: int) -> dict[str, str]:
@@ -194,7 +206,7 @@ def named(tasks: int) -> dict[str, str]:
 
 def line(tasks: int, taken: dict[str, float]) -> str:
     summed = min(taken["together"], taken["in turn"])
-    ratios = [taken["ours"] / summed, *(taken[peer] / taken["ours"] for peer in ("literal", "port", "TorchJD"))]
+    ratios = [taken["ours"] / summed, *(taken[peer] / taken["ours"] for peer in PEERS)]
     return (
         f"{tasks:5}"
         + "".join(f"{taken[s] / len(STEPS) * 1000:10.0f}" for s in SIDES)
@@ -207,8 +219,8 @@ def main() -> None:
     for peer in ("literal", "port"):
         agree(*(build(named(3), 16, "length", options.data, method="pcgrad") for _ in range(2)), SIDES[peer])
     print(machine("torchjd"))
-    print("      milliseconds a step                                             ours over   over ours")
-    print("tasks  together   in turn      ours   literal      port   TorchJD   summed  literal     port  TorchJD")
+    print("      milliseconds a step                                                       ours over   over ours")
+    print("tasks" + "".join(f"{side:>10}" for side in SIDES) + f"{'summed':>9}" + "".join(f"{p:>9}" for p in PEERS))
     for tasks in (3,) if options.quick else (3, 2, 4, 5, 6, 7, 8):
         print(line(tasks, measure(tasks, ROUNDS, options.data)), flush=True)
 

@@ -173,6 +173,17 @@ def test_huge_scores_pick_one_key_and_stay_finite() -> None:
     )
 
 
+def test_tokens_may_stand_anywhere_in_a_text_and_a_batch_may_be_empty() -> None:
+    """Against the literal equations, which know padding by the mask alone."""
+    bert = with_drawn_weights(Bert(tiny_config()).double(), 0).eval()
+    ids = torch.randint(1, 64, (3, 6))
+    mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1], [1, 1, 1, 1, 1, 1]])
+    found, real = bert(ids, mask).last_hidden, mask.bool()
+    torch.testing.assert_close(found[real], twin(bert)(ids, mask).last_hidden_state[real], atol=1e-9, rtol=0)
+    empty = bert(ids[:0], mask[:0])
+    assert (empty.last_hidden.shape, empty.pooled.shape) == ((0, 6, 16), (0, 16))
+
+
 def test_token_types_are_zero_unless_given() -> None:
     bert = with_drawn_weights(Bert(tiny_config()), 0).eval()
     ids, mask, _ = texts(bert.config, [5, 3])

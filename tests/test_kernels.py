@@ -34,9 +34,11 @@ def test_the_chosen_kernel_has_the_error_of_float32() -> None:
 
 def test_jobs_share_the_threads_of_a_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    monkeypatch.setattr(kernels, "_fastest", lambda threads: f"of {threads}")
+    accurate = {kernels.DEFAULT: 1e-6, "high": 1e-6}
+    monkeypatch.setattr(kernels, "measured", lambda threads: ({kernels.DEFAULT: 1.0, "high": 0.3 * threads}, accurate))
     assert [measure(jobs).threads for jobs in (1, 2, 3, 4, 9)] == [4, 2, 1, 1, 1]
-    assert measure(2).float32_matmul_precision == "of 2"
+    assert measure(2).float32_matmul_precision == "high"  # as measured with 2 threads, not with 4 or 1
+    assert measure(1).float32_matmul_precision == kernels.DEFAULT
 
 
 def test_what_was_set_before_is_set_after() -> None:

@@ -4,7 +4,6 @@ In a round each side does all steps in a row, after one that does not count, as 
 median of its rounds, step by step.
 """
 
-import functools
 import gc
 import itertools
 import math
@@ -15,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 
 import torch
+from torch import Tensor
 
-from minbert.kernels import DEFAULT, OTHERS, WORSE, Kernels
+from minbert.kernels import Kernels, accurate, measured
 
 Step = Callable[[int], object]
 PRODUCTS = ((2048, 2048, 2048), (640, 384, 1536), (640, 1536, 384))  # rows, inner, columns
@@ -36,44 +36,40 @@ def interleave(sides: Mapping[str, Step], steps: Sequence[int], rounds: int) -> 
     return {name: sum(statistics.median(times) for times in of_side) for name, of_side in taken.items()}
 
 
-@functools.cache
-def accurate_kernels() -> tuple[str, ...]:
+def accurate_kernels() -> list[str]:
     """torch's kernels for float32 products that have float32's accuracy on this processor."""
-    left, right = (torch.randn(512, 512, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
-    exact, errors = left.double() @ right.double(), dict[str, float]()
-    for precision in (DEFAULT, *OTHERS):
-        with Kernels(torch.get_num_threads(), precision).in_use():
-            errors[precision] = float(((left @ right) - exact).abs().max())
-    return tuple(precision for precision in errors if errors[precision] <= WORSE * errors[DEFAULT])
+    _, errors = measured(torch.get_num_threads())
+    return accurate(errors)
 
 
 def fastest_products(seconds: float = 0.2) -> tuple[Step, float]:
     """A step of the fastest float32 matrix products here, and its FLOP: the limit of any training step."""
-    best: tuple[float, Kernels, tuple[int, int, int]] | None = None
-    for shape, precision in itertools.product(PRODUCTS, accurate_kernels()):
-        kernels = Kernels(torch.get_num_threads(), precision)
-        rate = _flops(shape) / min(_multiply(kernels, shape, 1) for _ in range(15))
-        if best is None or rate > best[0]:
-            best = rate, kernels, shape
-    assert best is not None
-    rate, kernels, shape = best
-    count = math.ceil(seconds * rate / _flops(shape))
-    return lambda _: _multiply(kernels, shape, count), count * _flops(shape)
+    rates: dict[float, tuple[Callable[[int], None], int]] = {}
+    for (rows, inner, columns), precision in itertools.product(PRODUCTS, accurate_kernels()):
+        multiply = _products(torch.randn(rows, inner), torch.randn(inner, columns), precision)
+        flops = 2 * rows * inner * columns
+        rates[flops / min(_seconds(multiply) for _ in range(15))] = multiply, flops
+    rate = max(rates)
+    multiply, flops = rates[rate]
+    count = math.ceil(seconds * rate / flops)
+    return lambda _: multiply(count), count * flops
 
 
-def _multiply(kernels: Kernels, shape: tuple[int, int, int], count: int) -> float:
-    """Seconds that so many products take."""
-    rows, inner, columns = shape
-    left, right = torch.randn(rows, inner), torch.randn(inner, columns)
-    with kernels.in_use():
-        started = time.perf_counter()
-        for _ in range(count):
-            left @ right
-        return time.perf_counter() - started
+def _products(left: Tensor, right: Tensor, precision: str) -> Callable[[int], None]:
+    """What multiplies two matrices so many times."""
+
+    def multiply(count: int) -> None:
+        with Kernels(torch.get_num_threads(), precision).in_use():
+            for _ in range(count):
+                left @ right
+
+    return multiply
 
 
-def _flops(shape: tuple[int, int, int]) -> int:
-    return 2 * math.prod(shape)
+def _seconds(multiply: Callable[[int], None]) -> float:
+    started = time.perf_counter()
+    multiply(1)
+    return time.perf_counter() - started
 
 
 def machine(*packages: str) -> str:

@@ -121,10 +121,10 @@ class SelfAttention(nn.Module):
 
     def within(self, group: Group, qkv: Tensor) -> Tensor:
         """Attention among the tokens of each text of a group: [n, 3H] -> [n, H]."""
-        spread = group.spread(qkv).view(group.texts, group.longest, 3, self.num_heads, self.head_size)  # [n, 3H] ->
-        q, k, v = spread.permute(2, 0, 3, 1, 4).contiguous()  # [G, L, 3, A, D] -> three of [G, A, L, D]
+        padded = group.pad(qkv).view(group.texts, group.longest, 3, self.num_heads, self.head_size)  # [n, 3H] ->
+        q, k, v = padded.permute(2, 0, 3, 1, 4).contiguous()  # [G, L, 3, A, D] -> three of [G, A, L, D]
         mixed = attention(q, k, v, group.mask, self.dropout_prob if self.training else 0.0)
-        return group.collect(mixed.transpose(1, 2).flatten(2))  # [G, A, L, D] -> [G, L, H] -> [n, H]
+        return group.unpad(mixed.transpose(1, 2).flatten(2))  # [G, A, L, D] -> [G, L, H] -> [n, H]
 
 
 class AddAndNorm(nn.Module):
@@ -225,8 +225,8 @@ class Bert(nn.Module):
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
         packing = Packing.of(attention_mask).to(input_ids.device)
-        embedded = self.embeddings(packing.pack(input_ids), packing.positions, packing.pack(token_type_ids))  # [N, H]
-        hidden = packing.unpack(self.encoder(embedded, packing))  # [N, H] -> [B, L, H]
+        embedded = self.embeddings(packing.unpad(input_ids), packing.positions, packing.unpad(token_type_ids))  # [N, H]
+        hidden = packing.pad(self.encoder(embedded, packing))  # [N, H] -> [B, L, H]
         return BertOutput(hidden, self.pooler(hidden))
 
     def draw_weights(self, part: nn.Module) -> None:

@@ -1,5 +1,5 @@
-"""Dropout whose random bits are cheap: torch draws a float for every element, one thread alone, and on a CPU that costs
-as much as a fifth of a training step."""
+"""Dropout whose random bits are cheap: on a CPU torch draws a float for every element, in one thread, which would cost
+a good part of a training step (`./dev bench levers`)."""
 
 import math
 
@@ -26,7 +26,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
 def _random_bits(count: int) -> Tensor:
     """[count] whole numbers from -2^15 to 2^15 - 1, all as likely.
 
-    They are SFC64's, twice as fast as torch's generator, which gives the seed.
+    They are SFC64's, which is faster than torch's generator; that one gives the seed.
     """
     seed = int(torch.empty((), dtype=torch.int64).random_())
     words = np.random.SFC64(seed).random_raw(math.ceil(count * BITS / 64))

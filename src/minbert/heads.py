@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minbert.dropout import Dropout
+
 Output = tuple[Tensor, Tensor]  # the encoder's: last_hidden [B, L, H] and pooled [B, H]
 Bounds = tuple[float, float]  # the range of a task's labels; a head that has no use for it ignores it
 
@@ -46,7 +48,7 @@ class Linear(nn.Module):
 
     def __init__(self, hidden_size: int, num_outputs: int, dropout: float, bounds: Bounds) -> None:  # noqa: ARG002
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.dense = nn.Linear(hidden_size, num_outputs)
 
     def forward(self, p: Tensor) -> Tensor:
@@ -58,7 +60,7 @@ class Concat(nn.Module):
 
     def __init__(self, hidden_size: int, num_outputs: int, dropout: float, bounds: Bounds) -> None:  # noqa: ARG002
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.dense = nn.Linear(2 * hidden_size, num_outputs)
 
     def forward(self, p1: Tensor, p2: Tensor) -> Tensor:
@@ -88,7 +90,7 @@ class ConcatCosine(nn.Module):
 
     def __init__(self, hidden_size: int, num_outputs: int, dropout: float, bounds: Bounds) -> None:  # noqa: ARG002
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.dense = nn.Linear(2 * hidden_size + 1, num_outputs)
 
     def forward(self, p1: Tensor, p2: Tensor) -> Tensor:
@@ -101,7 +103,7 @@ class Interaction(nn.Module):
 
     def __init__(self, hidden_size: int, num_outputs: int, dropout: float, bounds: Bounds) -> None:  # noqa: ARG002
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.hidden = nn.Linear(4 * hidden_size, hidden_size)
         self.dense = nn.Linear(hidden_size, num_outputs)
 

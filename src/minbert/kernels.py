@@ -46,7 +46,7 @@ class Kernels:
 def measure(jobs: int = 1) -> Kernels:
     """The kernels for each of `jobs` runs at once. On a GPU torch's default stays, since any other rounds to TF32."""
     threads = share_of_threads(jobs)
-    return Kernels(threads, DEFAULT if torch.cuda.is_available() else _fastest(threads))
+    return Kernels(threads, DEFAULT if torch.cuda.is_available() else choose(*measured(threads)))
 
 
 def share_of_threads(jobs: int) -> int:
@@ -63,8 +63,8 @@ def bf16_is_native(device: torch.device) -> bool:
 
 
 @functools.cache
-def _fastest(threads: int) -> str:
-    """The setting whose kernel is clearly the fastest on this processor among those with float32's accuracy."""
+def measured(threads: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds and largest error of a product by each kernel there is, the default's first."""
     generator = torch.Generator().manual_seed(0)
     rows, inner, columns = SHAPE
     left, right = torch.randn(rows, inner, generator=generator), torch.randn(inner, columns, generator=generator)
@@ -77,11 +77,15 @@ def _fastest(threads: int) -> str:
             seconds[precision] = min(seconds.get(precision, math.inf), time.perf_counter() - started)
     others = [name for name in OTHERS if not torch.equal(products[name], products[DEFAULT])]  # equal: the same kernel
     errors = {name: float((products[name] - exact).abs().max()) for name in (DEFAULT, *others)}
-    return choose({name: seconds[name] for name in errors}, errors)
+    return {name: seconds[name] for name in errors}, errors
+
+
+def accurate(errors: dict[str, float]) -> list[str]:
+    """The kernels with float32's accuracy, by their errors; the default's is one."""
+    return [name for name in errors if errors[name] <= WORSE * errors[DEFAULT]]
 
 
 def choose(seconds: dict[str, float], errors: dict[str, float]) -> str:
-    """Among the settings measured, the default's included, the one to compute with."""
-    accurate = [name for name in errors if errors[name] <= WORSE * errors[DEFAULT]]
-    fastest = min(accurate, key=seconds.__getitem__)
+    """Among the kernels measured the one to compute with: the default unless an accurate one is clearly faster."""
+    fastest = min(accurate(errors), key=seconds.__getitem__)
     return fastest if seconds[fastest] * GAIN < seconds[DEFAULT] else DEFAULT

@@ -53,8 +53,7 @@ def set_gradients(
 ) -> None:
     """Puts every gradient where AdamW looks for it, a sparse one written out in full.
 
-    That is done in `memory`, which is used again at the next call: to be given 47 megabytes anew costs as much time as
-    all of AdamW does.
+    That is done in `memory`, which is used again at the next call, since new memory of that size is slow to come by.
     """
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is not None and gradient.is_sparse:

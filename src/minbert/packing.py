@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-LIKE = 1.3  # the longest text of a group over its shortest: more groups are more calls, fewer are more padding
+MAX_LENGTH_RATIO = 1.3  # a group's longest text over its shortest: more groups are more calls, fewer more padding
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,16 @@ class Group:
 
     texts: int
     longest: int
-    places: Tensor | None  # [n] of the group's tokens among its G * L places; None where they fill them all
+    indices: Tensor | None  # [n] of the group's tokens among its G * L places; None where they fill them all
 
     def to(self, device: torch.device) -> Self:
         """The group for tensors on a device."""
-        return replace(self, places=None if self.places is None else self.places.to(device, non_blocking=True))
+        return replace(self, indices=None if self.indices is None else self.indices.to(device, non_blocking=True))
 
     @property
     def tokens(self) -> int:
         """n."""
-        return self.texts * self.longest if self.places is None else len(self.places)
+        return self.texts * self.longest if self.indices is None else len(self.indices)
 
     @cached_property
     def mask(self) -> Tensor | None:
@@ -39,19 +39,19 @@ class Group:
 
         None where all do.
         """
-        if self.places is None:
+        if self.indices is None:
             return None
-        mask = torch.full((self.texts * self.longest,), -math.inf, device=self.places.device)
-        return mask.index_fill_(0, self.places, 0.0).view(self.texts, 1, 1, self.longest)
+        mask = torch.full((self.texts * self.longest,), -math.inf, device=self.indices.device)
+        return mask.index_fill_(0, self.indices, 0.0).view(self.texts, 1, 1, self.longest)
 
-    def spread(self, packed: Tensor) -> Tensor:
+    def pad(self, packed: Tensor) -> Tensor:
         """[n, C] -> [G, L, C], zeros where there is padding."""
-        return _spread(packed, self.places, self.texts, self.longest)
+        return _padded(packed, self.indices, self.texts, self.longest)
 
-    def collect(self, spread: Tensor) -> Tensor:
+    def unpad(self, padded: Tensor) -> Tensor:
         """[G, L, C] -> [n, C]."""
-        rows = spread.flatten(0, 1)
-        return rows if self.places is None else rows.index_select(0, self.places)
+        rows = padded.flatten(0, 1)
+        return rows if self.indices is None else rows.index_select(0, self.indices)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Packing:
 
     texts: int
     longest: int
-    places: Tensor  # [N] of the tokens among the B * L places
+    indices: Tensor  # [N] of the tokens among the B * L places
     groups: tuple[Group, ...]
 
     @classmethod
@@ -74,27 +74,27 @@ class Packing:
 
     def to(self, device: torch.device) -> Self:
         """The packing for tensors on a device."""
-        places = self.places.to(device, non_blocking=True)
-        return replace(self, places=places, groups=tuple(group.to(device) for group in self.groups))
+        indices = self.indices.to(device, non_blocking=True)
+        return replace(self, indices=indices, groups=tuple(group.to(device) for group in self.groups))
 
     @property
     def positions(self) -> Tensor:
         """[N], each token's place in its text."""
-        return self.places % self.longest
+        return self.indices % self.longest
 
-    def pack(self, padded: Tensor) -> Tensor:
+    def unpad(self, padded: Tensor) -> Tensor:
         """[B, L] -> [N]."""
-        return padded.flatten()[self.places]
+        return padded.flatten()[self.indices]
 
-    def unpack(self, packed: Tensor) -> Tensor:
+    def pad(self, packed: Tensor) -> Tensor:
         """[N, C] -> [B, L, C], zeros where there is padding."""
-        return _spread(packed, self.places, self.texts, self.longest)
+        return _padded(packed, self.indices, self.texts, self.longest)
 
 
-def _spread(packed: Tensor, places: Tensor | None, texts: int, longest: int) -> Tensor:
+def _padded(packed: Tensor, indices: Tensor | None, texts: int, longest: int) -> Tensor:
     width = packed.shape[1]
-    if places is not None:
-        packed = packed.new_zeros(texts * longest, width).index_copy(0, places, packed)
+    if indices is not None:
+        packed = packed.new_zeros(texts * longest, width).index_copy(0, indices, packed)
     return packed.view(texts, longest, width)
 
 
@@ -103,13 +103,15 @@ def _alike(lengths: Tensor) -> list[Tensor]:
     found: list[int] = lengths.tolist()
     starts = [0]
     for place, length in enumerate(found):
-        if length > LIKE * found[starts[-1]]:
+        if length > MAX_LENGTH_RATIO * found[starts[-1]]:
             starts.append(place)
     return list(torch.tensor_split(lengths, starts[1:]))
 
 
 def _group(lengths: Tensor) -> Group:
     """The group of texts of these sorted lengths [G]."""
+    if len(lengths) == 0:
+        return Group(0, 1, None)
     texts, longest = len(lengths), int(lengths[-1])
     if int(lengths[0]) == longest:
         return Group(texts, longest, None)

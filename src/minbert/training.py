@@ -26,7 +26,6 @@ from minbert.runs import Progress, Run, environment
 from minbert.schema import Recipe
 from minbert.task_gradients import (
     Inspection,
-    TaskGradient,
     inspect,
     named_cosines,
     named_norms,
@@ -48,7 +47,8 @@ class State:
     def start(cls, job: Job, model: MultitaskModel) -> Self:
         """Before the first update."""
         words = model.encoder.embeddings.word_embeddings
-        words.sparse = not words.weight.is_cuda  # a gradient of the rows in use, not of all 30,000
+        # A gradient of the rows in use, not of all; on a GPU to merge them would mean to wait for it.
+        words.sparse = words.weight.device.type == "cpu"
         return cls(model, _optimizer(job.recipe, model))
 
 
@@ -56,7 +56,8 @@ class State:
 class StepRecord:
     """One update. Norms and cosines are of the tasks' weighted gradients in the encoder, before any surgery.
 
-    `tokens` are ones of the attention masks; `seconds` run from drawing the batches to the new weights.
+    `tokens` are ones of the attention masks; `seconds` run from drawing the batches to the new weights,
+    which a GPU may still be computing.
     `weights` are the method's, `projections` how often one gradient was projected off another, `surgery_angle` the
     degrees between the plain sum and the update's gradient before clipping. `inspection` is None at most steps.
     """
@@ -215,7 +216,8 @@ def update(job: Job, state: State) -> StepRecord:
 
     grams = gradients.gram_matrices([part.shared for part in parts])  # [P, T, T]
     gram, method = grams.sum(0), gradients.METHODS[recipe.gradients.method]
-    _check_finite(recipe, step, parts, gram)
+    losses = dict(zip(names, torch.stack([part.loss for part in parts]).tolist(), strict=True))
+    _check_finite(recipe, step, losses, gram)
     inspection = inspect(job, model, draws, parts, grams) if inspection_is_due(recipe, step) else None
     weights = method(gram, _surgery_generator(recipe, step))  # [T]
     norm = gradients.norm(gram, weights, [w.grad for _, w in model.named_head_parameters() if w.grad is not None])
@@ -230,7 +232,7 @@ def update(job: Job, state: State) -> StepRecord:
     return StepRecord(
         step=step,
         epoch=job.schedule.epoch(step),
-        losses={part.task: float(part.loss) for part in parts},
+        losses=losses,
         learning_rate=recipe.optimizer.lr * _learning_rate_factor(job, step),
         tokens=sum(part.tokens for part in parts),
         seconds=seconds,
@@ -281,12 +283,12 @@ def _learning_rate_factor(job: Job, step: int) -> float:
     return optimizer.learning_rate_factor(step, job.last_step, table.warmup, table.decay)
 
 
-def _check_finite(recipe: Recipe, step: int, parts: list[TaskGradient], gram: Tensor) -> None:
+def _check_finite(recipe: Recipe, step: int, losses: dict[str, float], gram: Tensor) -> None:
     """Raises TrainingError, before anything is changed, where a loss or a gradient's norm is no number."""
-    for part, square in zip(parts, gram.diagonal().tolist(), strict=True):
-        if not (part.loss.isfinite() and math.isfinite(square)):
+    for (name, loss), square in zip(losses.items(), gram.diagonal().tolist(), strict=True):
+        if not (math.isfinite(loss) and math.isfinite(square)):
             raise TrainingError(
-                f"step {step}: the loss or gradient of task '{part.task}' is no longer a number; {_remedy(recipe)}"
+                f"step {step}: the loss or gradient of task '{name}' is no longer a number; {_remedy(recipe)}"
             )
 
 
