@@ -7,6 +7,7 @@ Three tasks, batches of 16 drawn at random, every dropout kept. Above 1, the lev
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from unittest.mock import patch
@@ -84,7 +85,16 @@ def main() -> None:
             for ours, other in zip(expected, losses(work), strict=True):
                 assert math.isclose(ours, other, rel_tol=1e-4), f"{name}: a loss is {ours}, without it {other}"
 
-    sides = {"": work.update, "batches of like length": drawn.update}
+    compiled = torch.compile(bert.Intermediate.forward, dynamic=True)  # where GELU could join the bias
+
+    def with_compile(step: int) -> None:
+        with patch.object(bert.Intermediate, "forward", compiled):
+            work.update(step)
+
+    started = time.perf_counter()
+    with_compile(1)
+    warm_up = time.perf_counter() - started
+    sides = {"": work.update, "batches of like length": drawn.update, "torch.compile": with_compile}
     sides |= {name: lambda step, lever=lever: taken_away(lever, step) for name, lever in levers.items()}
     steps, rounds = (range(1, 2), 1) if options.quick else (STEPS, ROUNDS)
     taken = interleave(sides, steps, rounds)
@@ -96,6 +106,9 @@ def main() -> None:
         print(f"{name:45} {taken[name] / taken['']:.2f}")
     faster = drawn.tokens(steps) / taken["batches of like length"] * taken[""] / work.tokens(steps)
     print(f"{'batches of like length, per token':45} {faster:.2f}")
+    print("tried and not taken: the step as it is over the step with it")
+    print(f"{'torch.compile of GELU and its linear map':45} {taken[''] / taken['torch.compile']:.2f}", end="")
+    print(f" after {warm_up:.0f} s of compiling")
 
 
 if __name__ == "__main__":
