@@ -58,12 +58,6 @@ def multiply(layers: list[tuple[Tensor, ...]], tokens: int) -> None:
         gradient = widened @ qkv
 
 
-def tokens_of_tasks(work: Workload, step: int) -> list[int]:
-    """Tokens of each task's batch that are no padding."""
-    train = work.job.encoded["train"]
-    return [sum(len(c[row]) for c in train[name].texts for row in rows) for name, rows in work.rows(step).items()]
-
-
 def main() -> None:
     options = arguments(__doc__ or "")
     work = build({name: name for name in TASKS}, 16, "length", options.data)
@@ -71,7 +65,7 @@ def main() -> None:
     layers = weights(work)
 
     def products(step: int) -> None:
-        for tokens in tokens_of_tasks(work, step):
+        for tokens in work.tokens_of_tasks(step):
             multiply(layers, tokens)
 
     with work.kernels.in_use():

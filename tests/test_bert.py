@@ -174,7 +174,7 @@ def test_huge_scores_pick_one_key_and_stay_finite() -> None:
 
 
 def test_tokens_may_stand_anywhere_in_a_text_and_a_batch_may_be_empty() -> None:
-    """Against the literal equations, which know padding by the mask alone."""
+    """Against transformers, which knows padding by the mask alone."""
     bert = with_drawn_weights(Bert(tiny_config()).double(), 0).eval()
     ids = torch.randint(1, 64, (3, 6))
     mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1], [1, 1, 1, 1, 1, 1]])

@@ -52,13 +52,12 @@ class Workload:
 
     def tokens(self, steps: range) -> int:
         """Tokens that are no padding, in all of these steps."""
-        return sum(
-            len(column[row])
-            for step in steps
-            for name, rows in self.rows(step).items()
-            for column in self.job.encoded["train"][name].texts
-            for row in rows
-        )
+        return sum(sum(self.tokens_of_tasks(step)) for step in steps)
+
+    def tokens_of_tasks(self, step: int) -> list[int]:
+        """Tokens that are no padding, of every task in step t."""
+        train = self.job.encoded["train"]
+        return [sum(len(c[row]) for c in train[name].texts for row in rows) for name, rows in self.rows(step).items()]
 
     @property
     def flops_per_token(self) -> int:
