@@ -19,7 +19,7 @@ CORE = """
 errors
 files kernels
 dropout packing
-bert heads losses metrics comparison gradients optimizer schedules distributed
+bert heads losses metrics comparison gradients optimizer schedules holdout distributed
 decoding
 tables
 tasks

@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minbert.errors import DataError, counted, several, shown
+from minbert.holdout import hold_back
 from minbert.tables import Cell, Table, as_text, canonical_label, read_table
 from minbert.tasks import Split, Task
 
@@ -30,6 +31,12 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """The examples at `rows`, in their order."""
+        labels = None if self.labels is None else self.labels[rows]
+        texts = [[column[row] for row in rows] for column in self.texts]
+        return replace(self, ids=[self.ids[row] for row in rows], texts=texts, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -85,18 +92,35 @@ def read_splits(task: Task, skip_bad_rows: bool = False) -> tuple[Task, dict[Spl
     """
     if task.train is None:
         raise DataError('the task names no train file; set train = "FILE" in its table')
-    train = read_examples(Path(task.train), task, skip_bad_rows=skip_bad_rows)
+    path = Path(task.train)
+    train = read_examples(path, task, skip_bad_rows=skip_bad_rows)
     if not task.is_regression:
-        _check_classes(Path(task.train), task, train)
+        _check_classes(path, task, train)
     task = task.completed(train.labels)
     readings: dict[Split, Reading] = {"train": train}
-    if task.dev is not None:
+    if task.holdout is not None:
+        readings["train"], readings["dev"] = _held_back(train, path, task.holdout, task.is_regression)
+    elif task.dev is not None:
         readings["dev"] = read_examples(Path(task.dev), task, skip_bad_rows=skip_bad_rows)
     for reading in readings.values():
         reading.warnings.extend(_missing_classes(task, reading.examples))
     if task.test is not None:
         readings["test"] = read_examples(Path(task.test), task, labelled=False, skip_bad_rows=skip_bad_rows)
     return task, readings
+
+
+def _held_back(train: Reading, path: Path, count: int, is_regression: bool) -> tuple[Reading, Reading]:
+    """A train file's reading as two: what is learned from, and what was held back to choose by."""
+    examples = train.examples
+    assert examples.labels is not None
+    if count > len(examples) // 2:
+        raise DataError(f"{path} has {counted(len(examples), 'row')}, and holdout = {count} would take most; lower it")
+    held = hold_back(examples.texts, examples.labels, count, is_regression)
+    if not held.any():
+        raise DataError(f"{path}: rows share so many texts that none can be held back; name a dev file, not holdout")
+    note = f"held back {counted(int(held.sum()), 'row')} to choose by"
+    kept = replace(train, examples=examples.take(np.flatnonzero(~held)), notes=[*train.notes, note])
+    return kept, Reading(examples.take(np.flatnonzero(held)), train.labels)
 
 
 def read_examples(path: Path, task: Task, labelled: bool = True, skip_bad_rows: bool = False) -> Reading:

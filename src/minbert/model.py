@@ -30,7 +30,13 @@ from minbert.tasks import TASK_NAME, Task
 from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts, pad
 
 MAX_TOKENS = 4096  # positions in one inference batch, padding counted: enough to keep two to sixteen cores busy
-NOT_STORED = {"train", "dev", "test", "weight"}  # a model's tasks say how to read and answer, not what it learned from
+NOT_STORED = {
+    "train",
+    "dev",
+    "holdout",
+    "test",
+    "weight",
+}  # a model's tasks say how to read and answer, not what it learned from
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ class Recipe(Table):
         chosen, known = self.training.select_on, [*SCORES, *self.tasks]
         if chosen not in known:
             faults.append(f"training.select_on = {chosen!r:.60} is not sum, course or a task{near(chosen, known)}")
-        elif chosen in self.tasks and self.tasks[chosen].dev is None:
+        elif chosen in self.tasks and self.tasks[chosen].dev is None and self.tasks[chosen].holdout is None:
             faults.append(f"training.select_on = '{chosen}', and tasks.{chosen} names no dev file to score it on")
         return faults
 

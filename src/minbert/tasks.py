@@ -58,6 +58,9 @@ class Task(BaseModel):
     """File of labelled examples to learn from."""
     dev: str | None = None
     """File of labelled examples to choose by."""
+    holdout: Annotated[int, Field(gt=0)] | None = None
+    """Rows of the train file to hold back and choose by, in place of a dev file: the same ones whatever the seed, every
+    label in its share, and no text on both sides."""
     test: str | None = None
     """File of examples to answer after training; it needs no labels."""
     text: str | Annotated[list[str], Field(min_length=1, max_length=2)] = "text"

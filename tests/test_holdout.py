@@ -1,0 +1,94 @@
+"""Holding rows back: no text on both sides, every label its share, the same rows in any order of the file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minbert.data import read_splits
+from minbert.errors import DataError
+from minbert.holdout import hold_back
+from minbert.jobs import prepare
+from minbert.recipes import load
+from minbert.tables import write_table
+from minbert.tasks import Task
+
+RNG = np.random.default_rng(0)
+
+
+def numbered(count: int) -> list[list[str]]:
+    return [[f"text {number}" for number in range(count)]]
+
+
+@pytest.mark.parametrize("count", [1, 7, 100, 250])
+def test_every_label_gives_its_share(count: int) -> None:
+    labels = np.repeat([0.0, 1.0, 2.0], [700, 250, 50])
+    held = hold_back(numbered(1000), labels, count, is_regression=False)
+    assert held.sum() == count
+    for label, rows in ((0, 700), (1, 250), (2, 50)):
+        assert abs((labels[held] == label).sum() - count * rows / 1000) < 1
+
+
+def test_every_fifth_of_the_scores_gives_its_share() -> None:
+    scores = RNG.permutation(1000) / 200
+    held = hold_back([[str(score) for score in scores]] * 2, scores, 200, is_regression=True)
+    assert np.histogram(scores[held], bins=5, range=(0, 5))[0].tolist() == [40] * 5
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 2)), min_size=4, max_size=60))
+def test_no_text_stands_on_both_sides(rows: list[tuple[int, int, int]]) -> None:
+    texts = [[f"A  question {first}" for first, _, _ in rows], [f"a QUESTION {second}" for _, second, _ in rows]]
+    held = hold_back(texts, np.array([label for _, _, label in rows], dtype=float), len(rows) // 3, False)
+    number_of = [{number for row in np.flatnonzero(side) for number in rows[row][:2]} for side in (held, ~held)]
+    assert number_of[0].isdisjoint(number_of[1])
+    assert held.sum() <= len(rows) // 3
+
+
+def test_the_order_of_the_file_decides_nothing() -> None:
+    texts = [[f"question {n}" for n in RNG.integers(0, 300, 400)], [f"question {n}" for n in RNG.integers(0, 300, 400)]]
+    labels, order = RNG.integers(0, 2, 400).astype(float), RNG.permutation(400)
+    held = hold_back(texts, labels, 20, False)
+    assert held.any()
+    again = hold_back([[column[row] for row in order] for column in texts], labels[order], 20, False)
+    rows = list(zip(*texts, labels, strict=True))
+    assert sorted(rows[row] for row in np.flatnonzero(held)) == sorted(rows[order[n]] for n in np.flatnonzero(again))
+
+
+def mood(folder: Path, rows: int, **more: object) -> Task:
+    cells = [[f"text {number}", "good" if number % 4 else "bad"] for number in range(rows)]
+    write_table(folder / "mood.csv", ["text", "label"], cells)
+    return Task.model_validate({"kind": "classification", "train": str(folder / "mood.csv")} | more)
+
+
+def test_a_task_chooses_by_what_it_held_back_and_not_by_its_dev_file(tmp_path: Path) -> None:
+    task, readings = read_splits(mood(tmp_path, 40, holdout=8, dev="not-there.csv"))
+    train, dev = readings["train"].examples, readings["dev"].examples
+    assert (len(train), len(dev)) == (32, 8)
+    assert sorted(train.ids + dev.ids, key=int) == [str(row) for row in range(1, 41)]
+    assert task.labels == ["bad", "good"]
+    assert dev.labels is not None
+    assert (dev.labels == 0).sum() == 2
+    assert readings["train"].notes == ["held back 8 rows to choose by"]
+
+
+def test_most_rows_are_not_held_back(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has 20 rows, and holdout = 11 would take most; lower it"):
+        read_splits(mood(tmp_path, 20, holdout=11))
+
+
+def test_texts_that_all_hang_together_cannot_be_held_back(tmp_path: Path) -> None:
+    cells = [["the same text", "good" if number % 4 else "bad"] for number in range(12)]
+    task = mood(tmp_path, 12, holdout=3)
+    write_table(tmp_path / "mood.csv", ["text", "label"], cells)
+    with pytest.raises(DataError, match="rows share so many texts that none can be held back; name a dev file"):
+        read_splits(task)
+
+
+def test_rows_are_the_same_under_every_seed_and_can_choose_the_model(tmp_path: Path, tiny_encoder: Path) -> None:
+    table = {"kind": "classification", "train": str(mood(tmp_path, 30).train), "holdout": 6}
+    values = {"encoder": str(tiny_encoder), "tasks": {"mood": table}, "training": {"select_on": "mood"}}
+    first, second = (prepare(load(values | {"seed": seed}))[0].encoded["dev"]["mood"] for seed in (1, 2))
+    assert first.ids == second.ids
+    assert len(first) == 6
