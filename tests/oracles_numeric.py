@@ -1,11 +1,16 @@
-"""Slow, literal versions of the optimiser's and the gradients' equations, one number at a time."""
+"""Slow, literal versions of the equations of updates and of comparisons, one number at a time."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from minbert.comparison import Answers
+from minbert.metrics import METRICS
 
 
 @dataclass
@@ -63,3 +68,42 @@ def pcgrad(gradients: Sequence[Tensor], orders: Sequence[Sequence[int]]) -> list
                 g = g - dot / sum(b * b for b in gradients[j].tolist()) * gradients[j]
         altered.append(g)
     return altered
+
+
+def multi_bootstrap(
+    left: Sequence[Answers], right: Sequence[Answers], draws: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Sellam et al. (2022), algorithm 1, for the difference of two unpaired arms, one draw and one seed at a time.
+
+    The seeds' part, picked seeds less all seeds on the same examples, is widened by sqrt(S / (S - 1)).
+    """
+    found = []
+    for _ in range(draws):
+        rows = [generator.integers(0, len(task.labels), len(task.labels)) for task in left]
+        arms = []
+        for arm in (left, right):
+            S = len(arm[0].predictions)
+            of_seeds = [sum(literal_scores(arm, rows, s)) for s in range(S)]
+            of_picked = [of_seeds[generator.integers(S)] for _ in range(S)]
+            all_seeds = sum(of_seeds) / S
+            arms.append(all_seeds + math.sqrt(S / (S - 1)) * (sum(of_picked) / S - all_seeds))
+        found.append(arms[0] - arms[1])
+    return np.array(found)
+
+
+def literal_scores(arm: Sequence[Answers], rows: Sequence[NDArray[np.int64]], s: int) -> list[float]:
+    """Seed s's metric on the given rows of every task; 0 where undefined."""
+    return [
+        METRICS[task.metric](task.predictions[s][chosen], task.labels[chosen]) or 0.0
+        for task, chosen in zip(arm, rows, strict=True)
+    ]
+
+
+def holm_rejects(ps: Sequence[float], level: float) -> list[bool]:
+    """Holm (1979): from the smallest p on, compare with level / (hypotheses left) and stop at the first above it."""
+    rejected = [False] * len(ps)
+    for left, i in zip(range(len(ps), 0, -1), sorted(range(len(ps)), key=lambda i: ps[i]), strict=True):
+        if ps[i] > level / left:
+            break
+        rejected[i] = True
+    return rejected

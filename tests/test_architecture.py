@@ -19,7 +19,9 @@ CORE = """
 errors
 files kernels
 dropout packing
-bert heads losses metrics comparison gradients optimizer schedules holdout distributed
+metrics
+resampling
+bert heads losses comparison gradients optimizer schedules holdout distributed
 decoding
 tables
 tasks

@@ -1,11 +1,444 @@
-"""What a difference can show before any run, against simulated experiments and the design's own figures."""
+"""What a difference is worth, against simulated experiments, scipy's bootstrap and literal versions."""
 
 import math
+from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
 
-from minbert.comparison import RENEWED, smallest_visible_difference
+import oracles_numeric
+from minbert.comparison import (
+    RENEWED,
+    Answers,
+    Difference,
+    SeedEffect,
+    churn,
+    difference,
+    holm,
+    over_picked_seeds,
+    seed_effect,
+    seed_scores,
+    smallest_visible_difference,
+    verdict,
+)
+from minbert.metrics import METRICS, Interval
+
+Array = NDArray[np.float64]
+SST = 1101  # examples of the course's dev set
+CALM, COMMON = 0.0, 0.0166  # deviations of a seed's effect on all examples; the seeds' scores deviate by 0.007, 0.018
+
+
+def difficulties(generator: np.random.Generator, n: int) -> Array:
+    """Each example's chance to be answered right: half of them are, and between two seeds 11 % change sides."""
+    a = 0.11 / (1 - 4 * 0.055)  # of Beta(a, a), so that p (1 - p) has the mean 0.055
+    return generator.beta(a, a, n)
+
+
+def classes(generator: np.random.Generator, chances: Array, seeds: int, common: float = 0.0) -> Answers:
+    """Seeds that are right with these chances, and then turn answers by a share that all of a seed's examples have."""
+    right = generator.random((seeds, len(chances))) < chances
+    for s, effect in enumerate(generator.normal(0, common, seeds)):
+        can_turn = ~right[s] if effect > 0 else right[s]
+        right[s] ^= can_turn & (generator.random(len(chances)) < abs(effect) / can_turn.mean())
+    return Answers("accuracy", right.astype(int), np.ones(len(chances), dtype=int))
+
+
+def scores(generator: np.random.Generator, truth: Array, seeds: int, noise: float, metric: str = "pearson") -> Answers:
+    return Answers(metric, truth + noise * generator.normal(size=(seeds, len(truth))), truth)
+
+
+def coverage(seeds: int, common: float, repeats: int, draws: int) -> float:
+    """How often the interval of two arms of one method holds 0."""
+    held = 0
+    for repeat in range(repeats):
+        generator = np.random.default_rng([seeds, repeat])
+        chances = difficulties(generator, SST)
+        arms = [[classes(generator, chances, seeds, common)] for _ in range(2)]
+        low, high = difference(arms[0], arms[1], draws, seed=repeat).interval or (1, -1)
+        held += low <= 0 <= high
+    return held / repeats
+
+
+@pytest.mark.parametrize("common", [CALM, COMMON])
+def test_the_interval_of_two_arms_of_one_method_holds_zero(common: float) -> None:
+    """Of 150 experiments at 93 % at least 131 do with a chance of 99 %."""
+    assert coverage(5, common, repeats=150, draws=400) >= stats.binom.ppf(0.01, 150, 0.93) / 150
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("common", [CALM, COMMON])
+def test_the_interval_of_two_arms_of_one_method_holds_zero_as_often_as_it_says(common: float) -> None:
+    assert coverage(5, common, repeats=1000, draws=1000) >= 0.93
+
+
+def four_tasks(generator: np.random.Generator, seeds: int, noise: float) -> list[Answers]:
+    """A small task of every metric, with the same labels whatever the seeds."""
+    truth = np.random.default_rng(0).normal(size=30)
+    kinds = np.digitize(truth, [-0.5, 0.5])
+    guesses = np.where(generator.random((2, seeds, 30)) < noise, generator.integers(0, 3, (2, seeds, 30)), kinds)
+    return [
+        Answers("accuracy", guesses[0], kinds),
+        Answers("macro-f1", guesses[1], kinds),
+        scores(generator, truth, seeds, noise),
+        scores(generator, np.round(truth), seeds, noise, "spearman"),
+    ]
+
+
+def test_the_draws_are_those_of_a_literal_multi_bootstrap() -> None:
+    generator = np.random.default_rng(1)
+    left, right = four_tasks(generator, 3, 0.3), four_tasks(generator, 4, 0.6)
+    drawn = oracles_numeric.multi_bootstrap(left, right, 1500, generator)
+    found = difference(left, right, 10_000)
+    error = drawn.std(ddof=1)
+    assert found.standard_error == pytest.approx(error, rel=0.06)  # a deviation of 1,500 draws errs by 0.018
+    assert found.interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.2 * error)
+    assert found.interval_90 == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=0.2 * error)
+    assert found.p == pytest.approx(2 * min((drawn <= 0).mean(), (drawn >= 0).mean()), abs=0.02)
+
+
+def test_the_value_is_the_sum_over_tasks_of_means_over_seeds() -> None:
+    generator = np.random.default_rng(2)
+    arms = four_tasks(generator, 2, 0.3), four_tasks(generator, 3, 0.6)
+    means = [
+        sum(np.mean([METRICS[task.metric](row, task.labels) or 0 for row in task.predictions]) for task in arm)
+        for arm in arms
+    ]
+    found = difference(*arms)
+    assert found.value == pytest.approx(means[0] - means[1], abs=1e-12)
+    assert found.seeds == (2, 3)
+
+
+def test_the_tasks_of_a_sum_have_examples_of_their_own() -> None:
+    """Seeds kept as they are, the variances over examples add."""
+    generator = np.random.default_rng(3)
+    arms = four_tasks(generator, 3, 0.3), four_tasks(generator, 3, 0.6)
+    singly = [difference([one], [two], over_seeds=False) for one, two in zip(*arms, strict=True)]
+    found = difference(*arms, over_seeds=False)
+    assert found.value == pytest.approx(sum(part.value for part in singly))
+    assert found.standard_error == pytest.approx(math.hypot(*[part.standard_error or 0 for part in singly]), rel=0.03)
+
+
+def test_an_undefined_metric_counts_as_zero() -> None:
+    generator = np.random.default_rng(4)
+    truth = generator.normal(size=50)
+    constant = Answers("pearson", np.full((3, 50), 0.1), truth)
+    good = scores(generator, truth, 3, 0.5)
+    alone = seed_scores([good]).mean()
+    found = difference([good], [constant], draws=400)
+    assert found.value == pytest.approx(alone)
+    assert verdict(found, found.p) == "better"
+
+
+def scipy_bootstrap(left: Answers, right: Answers) -> tuple[Interval, float]:
+    """scipy's paired percentile bootstrap of the difference of seed means, over examples alone."""
+    S = len(left.predictions)
+
+    def statistic(*columns: Array) -> float:
+        *answers, labels = columns
+        of_seeds = [METRICS[left.metric](column, labels) or 0.0 for column in answers]
+        return float(np.mean(of_seeds[:S]) - np.mean(of_seeds[S:]))
+
+    found = stats.bootstrap(
+        (*left.predictions, *right.predictions, left.labels),
+        statistic,
+        n_resamples=2000,
+        paired=True,
+        vectorized=False,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return Interval(*found.confidence_interval), float(found.standard_error)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_over_examples_alone_it_is_scipys_paired_bootstrap(metric: str) -> None:
+    arms = [
+        next(task for task in four_tasks(np.random.default_rng(seed), 3, noise) if task.metric == metric)
+        for seed, noise in [(5, 0.4), (6, 0.6)]
+    ]
+    found = difference([arms[0]], [arms[1]], over_seeds=False)
+    interval, error = scipy_bootstrap(*arms)
+    assert found.standard_error == pytest.approx(error, rel=0.06)
+    assert found.interval == pytest.approx(interval, abs=0.2 * error)
+
+
+def all_or_nothing(right: Sequence[int], n: int = 20) -> Answers:
+    """A seed is right or wrong on all examples, so that drawing examples changes nothing."""
+    return Answers("accuracy", np.repeat(np.array(right)[:, None], n, axis=1), np.ones(n, dtype=int))
+
+
+def test_without_variance_over_examples_the_standard_error_is_welchs() -> None:
+    left, right = [1, 1, 1, 0, 0], [1, 0, 1, 0, 0, 1, 0]
+    welch = math.sqrt(np.var(left, ddof=1) / 5 + np.var(right, ddof=1) / 7)
+    found = difference([all_or_nothing(left)], [all_or_nothing(right)])
+    assert found.standard_error == pytest.approx(welch, rel=0.02)  # a deviation of 10,000 draws errs by 0.007
+    sharper = difference([all_or_nothing(left)], [all_or_nothing(right)], over_seeds=False)
+    assert sharper.standard_error == pytest.approx(0, abs=1e-12)
+
+
+def test_a_widened_mean_over_picked_seeds_has_the_variance_of_a_mean() -> None:
+    values = np.array([0.1, 0.5, 0.2])
+    drawn = over_picked_seeds(np.tile(values, (40_000, 1)), np.random.default_rng(0))
+    assert drawn.mean() == pytest.approx(values.mean(), abs=0.003)
+    assert drawn.var() == pytest.approx(values.var(ddof=1) / 3, rel=0.03)
+
+
+def test_the_picked_seeds_are_the_same_runs_in_every_task() -> None:
+    """Seeds that lose in one task what they win in the other differ in nothing."""
+    left = [all_or_nothing([1, 0, 1, 0]), all_or_nothing([0, 1, 0, 1])]
+    right = [all_or_nothing([1, 1, 0]), all_or_nothing([0, 0, 1])]
+    found = difference(left, right, draws=200)
+    assert found.value == pytest.approx(0, abs=1e-12)
+    assert found.standard_error == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("seeds", [(1, 1), (2, 5), (5, 2), (1, 3)])
+def test_below_three_seeds_an_arm_there_is_a_value_and_nothing_else(seeds: tuple[int, int]) -> None:
+    generator = np.random.default_rng(7)
+    one, two = (classes(generator, difficulties(generator, 200), count) for count in seeds)
+    found = difference([one], [two])
+    value = one.predictions.mean() - two.predictions.mean()
+    assert found == Difference(pytest.approx(value), None, None, None, None, seeds)
+    assert found.smallest_visible is None
+    assert verdict(found, None) == "undecided (seeds)"
+
+
+@pytest.mark.parametrize("over_seeds", [True, False])
+def test_a_planted_difference_is_found(over_seeds: bool) -> None:
+    generator = np.random.default_rng(8)
+    chances = difficulties(generator, SST)
+    good = [classes(generator, np.minimum(1, chances + 0.1), 5)]
+    plain = [classes(generator, chances, 5)]
+    found = difference(good, plain, over_seeds=over_seeds)
+    low, high = found.interval or (0, 0)
+    assert 0 < low < found.value < high
+    assert verdict(found, *holm([found.p])) == "better"
+
+
+def test_two_arms_of_one_method_are_not_told_apart() -> None:
+    """A family of 20, so that Holm keeps false alarms in all of it below 5 %."""
+    found = []
+    for repeat in range(20):
+        generator = np.random.default_rng(repeat)
+        chances = difficulties(generator, SST)
+        one, two = (classes(generator, chances, 5, COMMON) for _ in range(2))
+        found.append(difference([one], [two], draws=2000))
+    adjusted = holm([each.p for each in found])
+    assert {verdict(each, p) for each, p in zip(found, adjusted, strict=True)} == {"undecided"}
+
+
+def test_with_many_seeds_and_examples_equal_arms_have_no_difference() -> None:
+    generator = np.random.default_rng(9)
+    chances = difficulties(generator, 20_000)
+    one, two = (classes(generator, chances, 8) for _ in range(2))
+    found = difference([one], [two], draws=500)
+    assert verdict(found, found.p) == "no difference above 0.01"
+
+
+@pytest.mark.parametrize("over_seeds", [True, False])
+@pytest.mark.parametrize("noises", [(0.2, 0.7), (0.5, 0.5)])
+def test_swapped_arms_have_the_same_draws_with_the_other_sign(over_seeds: bool, noises: tuple[float, float]) -> None:
+    generator = np.random.default_rng(10)
+    one, two = four_tasks(generator, 3, noises[0]), four_tasks(generator, 5, noises[1])
+    there = difference(one, two, draws=500, over_seeds=over_seeds)
+    back = difference(two, one, draws=500, over_seeds=over_seeds)
+    assert back == there.mirrored()
+    assert back.mirrored() == there
+    assert back.value == -there.value
+    assert back.interval == tuple(-end for end in reversed(there.interval or ()))
+    assert back.seeds == (5, 3)
+    flipped = {"better": "worse", "undecided": "undecided"}
+    assert verdict(back, back.p) == flipped[verdict(there, there.p)]
+    assert there == difference(one, two, draws=500, over_seeds=over_seeds)
+    assert there != difference(one, two, draws=500, seed=1, over_seeds=over_seeds)
+
+
+def test_the_interval_leaves_zero_out_just_where_p_is_small() -> None:
+    generator = np.random.default_rng(11)
+    seen = set()
+    for repeat in range(40):
+        one = classes(generator, np.full(300, 0.5), 3)
+        two = classes(generator, np.full(300, 0.5 + 0.003 * repeat), 3)
+        found = difference([one], [two], draws=999)
+        for interval, level in [(found.interval, 0.05), (found.interval_90, 0.10)]:
+            low, high = interval or (0, 0)
+            assert (low > 0 or high < 0) == ((found.p or 0) <= level)
+            seen.add(low > 0 or high < 0)
+    assert seen == {True, False}
+
+
+def test_p_is_smoothed_and_at_most_one() -> None:
+    sure = difference([all_or_nothing([1, 1, 1])], [all_or_nothing([0, 0, 0])], draws=99)
+    assert sure.p == pytest.approx(2 / 100)
+    same = difference([all_or_nothing([1, 1, 1])], [all_or_nothing([1, 1, 1])], draws=99)
+    assert same.p == 1.0
+
+
+def test_the_smallest_visible_difference_is_found_in_four_experiments_of_five() -> None:
+    """Of a normal estimate with this error, at 5 % false alarms."""
+    assert Difference(0, None, None, 0.5, 0.01, (5, 5)).smallest_visible == pytest.approx(0.028)
+    assert stats.norm.sf(1.96 - 2.8) == pytest.approx(0.80, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (all_or_nothing([1, 0, 1], n=4), all_or_nothing([1, 0, 1], n=5)),
+        (Answers("accuracy", np.eye(3), np.ones(3)), Answers("macro-f1", np.eye(3), np.ones(3))),
+    ],
+    ids=["labels", "metric"],
+)
+def test_arms_of_different_tasks_are_not_compared(left: Answers, right: Answers) -> None:
+    for compare in (lambda: difference([left], [right]), lambda: churn(left, right)):
+        with pytest.raises(AssertionError):
+            compare()
+
+
+@pytest.mark.parametrize(
+    ("ps", "adjusted"),
+    [
+        (
+            [0.01, 0.04, 0.03, 0.005],
+            [0.03, 0.06, 0.06, 0.02],
+        ),  # the worked example of Wikipedia's article on the method
+        ([0.01, 0.02, 0.03, 0.04, 0.05], [0.05, 0.08, 0.09, 0.09, 0.09]),  # as R's p.adjust
+        ([0.3], [0.3]),
+        ([], []),
+        ([0.6, 0.7], [1.0, 1.0]),
+        ([None, 0.02, None, 0.04], [None, 0.04, None, 0.04]),
+        ([None], [None]),
+    ],
+)
+def test_holms_adjusted_ps(ps: list[float | None], adjusted: list[float | None]) -> None:
+    assert holm(ps) == pytest.approx(adjusted)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.02, 0.04, 0.05, 0.3, 0.9, 1.0]), min_size=1, max_size=8))
+def test_an_adjusted_p_is_the_smallest_level_at_which_holm_rejects(ps: list[float]) -> None:
+    adjusted = holm(ps)
+    for level in (0.005, 0.015, 0.05, 0.07, 0.11, 0.35):
+        below = [p is not None and p < level - 1e-12 for p in adjusted]
+        not_above = [p is not None and p < level + 1e-12 for p in adjusted]
+        for i, rejected in enumerate(oracles_numeric.holm_rejects(ps, level)):
+            assert below[i] <= rejected <= not_above[i]
+    assert all(raw <= (p or 0) <= 1 for raw, p in zip(ps, adjusted, strict=True))
+    ordered = [adjusted[i] or 0 for i in sorted(range(len(ps)), key=lambda i: ps[i])]
+    assert ordered == sorted(ordered)
+
+
+@pytest.mark.parametrize(
+    ("value", "interval_90", "adjusted_p", "expected"),
+    [
+        (0.03, (0.01, 0.05), 0.049, "better"),
+        (-0.03, (-0.05, -0.01), 0.049, "worse"),
+        (0.03, (0.01, 0.05), 0.05, "undecided"),
+        (0.004, (0.001, 0.007), 0.01, "better"),
+        (0.002, (-0.009, 0.01), 0.6, "no difference above 0.01"),
+        (0.002, (-0.009, 0.011), 0.6, "undecided"),
+        (-0.002, (-0.011, 0.009), 0.6, "undecided"),
+    ],
+)
+def test_verdicts(value: float, interval_90: tuple[float, float], adjusted_p: float, expected: str) -> None:
+    found = Difference(value, None, Interval(*interval_90), 0.01, 0.01, (5, 5))
+    assert verdict(found, adjusted_p) == expected
+
+
+def test_a_verdicts_level_is_an_argument() -> None:
+    found = Difference(0.03, None, Interval(0.01, 0.05), 0.06, 0.01, (5, 5))
+    assert (verdict(found, 0.06), verdict(found, 0.06, level=0.1)) == ("undecided", "better")
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_of_an_accuracy_seeds_should_deviate_by_the_root_of_d_over_2n(seeds: int) -> None:
+    generator = np.random.default_rng(12)
+    arm = classes(generator, difficulties(generator, SST), seeds)
+    pairs = [(one != other).mean() for i, one in enumerate(arm.predictions) for other in arm.predictions[:i]]
+    found = seed_effect([arm])
+    assert found.expected == pytest.approx(math.sqrt(np.mean(pairs) / (2 * SST)), rel=0.05)
+    assert found.deviation == pytest.approx(arm.predictions.mean(1).std(ddof=1))
+    ratio = (found.deviation / found.expected) ** 2
+    assert found.p == pytest.approx(stats.chi2.sf((seeds - 1) * ratio, seeds - 1))
+
+
+def effects(common: float, repeats: int) -> list[SeedEffect]:
+    found = []
+    for repeat in range(repeats):
+        generator = np.random.default_rng([13, repeat])
+        arm = classes(generator, difficulties(generator, SST), 5, common)
+        found.append(seed_effect([arm], draws=200))
+    return found
+
+
+def test_seeds_without_a_common_effect_rarely_show_one() -> None:
+    """At most as often as 5 % of 200 experiments would with a chance of 99 %."""
+    found = effects(CALM, 200)
+    assert sum(each.is_visible for each in found) <= stats.binom.ppf(0.99, 200, 0.05)
+    assert np.mean([each.deviation for each in found]) == pytest.approx(0.007, abs=5e-4)
+
+
+def test_a_common_effect_of_seeds_mostly_shows() -> None:
+    """The ratio of the variances is (0.018 / 0.007)^2; chi-square's tail gives the share of experiments that see it."""
+    found = effects(COMMON, 100)
+    ratio = 1 + (COMMON / 0.007) ** 2
+    power = stats.chi2.sf(stats.chi2.isf(0.05, 4) / ratio, 4)
+    assert np.mean([each.is_visible for each in found]) == pytest.approx(power, abs=0.12)
+    assert math.sqrt(np.mean([each.deviation**2 for each in found])) == pytest.approx(0.018, abs=2e-3)
+
+
+def test_the_seed_effect_of_a_sum_takes_its_tasks_together() -> None:
+    """The expected variances of independent tasks add; the observed scores are sums."""
+    arm = four_tasks(np.random.default_rng(14), 4, 0.5)
+    found = seed_effect(arm, draws=4000)
+    singly = [seed_effect([task], draws=4000).expected for task in arm]
+    assert found.expected == pytest.approx(math.hypot(*singly), rel=0.05)
+    of_seeds = [sum(METRICS[task.metric](task.predictions[s], task.labels) or 0 for task in arm) for s in range(4)]
+    assert found.deviation == pytest.approx(np.std(of_seeds, ddof=1))
+
+
+def test_seeds_that_are_alike_or_wholly_unlike() -> None:
+    alike, unlike = seed_effect([all_or_nothing([1, 1, 1])]), seed_effect([all_or_nothing([1, 0, 1])])
+    assert (alike.deviation, alike.expected, alike.p) == (0.0, 0.0, 1.0)
+    assert (unlike.expected, unlike.p, unlike.is_visible) == (0.0, 0.0, True)
+    with pytest.raises(AssertionError):
+        seed_effect([all_or_nothing([1])])
+
+
+def test_the_churn_of_classes_counted_one_by_one() -> None:
+    generator = np.random.default_rng(15)
+    labels = generator.integers(0, 3, 20)
+    left, right = (Answers("accuracy", generator.integers(0, 3, (S, 20)), labels) for S in (2, 3))
+    triples = [
+        (a, b, y)
+        for one, two in product(left.predictions, right.predictions)
+        for a, b, y in zip(one, two, labels, strict=True)
+    ]
+    found = churn(left, right)
+    assert found.changed == pytest.approx(sum(a != b for a, b, _ in triples) / len(triples))
+    assert found.gained == pytest.approx(sum(a == y != b for a, b, y in triples) / len(triples))
+    assert found.lost == pytest.approx(sum(b == y != a for a, b, y in triples) / len(triples))
+    (a, b), (c, d, e) = left.predictions, right.predictions
+    pairs = [(a, b), (c, d), (c, e), (d, e)]
+    assert found.reseeded == pytest.approx(np.mean([one != two for one, two in pairs]))
+    assert (found.gained or 0) - (found.lost or 0) == pytest.approx(difference([left], [right]).value)
+
+
+@pytest.mark.parametrize("metric", ["pearson", "spearman"])
+def test_the_churn_of_scores_is_their_mean_absolute_difference(metric: str) -> None:
+    left = Answers(metric, np.array([[0.0, 1.0, 2.0]]), np.arange(3.0))
+    right = Answers(metric, np.array([[0.0, 1.0, 5.0], [3.0, 1.0, 2.0]]), np.arange(3.0))
+    found = churn(left, right)
+    assert (found.changed, found.gained, found.lost, found.reseeded) == (1.0, None, None, 2.0)
+
+
+def test_of_single_seeds_nothing_is_known_about_reseeding() -> None:
+    found = churn(all_or_nothing([1]), all_or_nothing([0]))
+    assert (found.changed, found.gained, found.lost, found.reseeded) == (1.0, 1.0, 0.0, None)
 
 
 def test_one_metric_written_out() -> None:

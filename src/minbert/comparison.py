@@ -1,10 +1,24 @@
-"""Scores of several runs -> what a difference between two methods is worth.
+"""Answers of several runs -> what a difference between two methods is worth.
 
-Letters: S seeds an arm, n examples.
+Letters: S seeds an arm (the runs of one method), n examples, D draws.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from minbert.metrics import CORRELATIONS, Interval
+from minbert.resampling import RESAMPLED, resample
+
+Numbers = NDArray[Any]  # class numbers or scores
+Array = NDArray[np.float64]
+Verdict = Literal["better", "worse", "no difference above 0.01", "undecided", "undecided (seeds)"]
 
 RENEWED = 0.22
 """The share of a score's variance over examples that another seed draws anew. Re-seeding an SST model changes whether
@@ -13,6 +27,235 @@ an answer is right for 11 % of the examples; two unrelated models with half of t
 ASSUMED_ACCURACY, ASSUMED_CORRELATION = 0.5, 0.5  # the better the scores, the smaller the difference that shows
 SEEDS_NEEDED = 3  # an arm; below, there is no verdict
 VISIBLE = 2.8  # standard errors: a true difference of this size is found in 80 % of experiments, at 5 % false alarms
+MARGIN = 0.01  # a difference below it is none; the verdict's text names it
+LEVEL = 0.05
+NO_VARIANCE = 1e-24  # of scores: what rounding leaves of nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the seeds of one arm answered on one task: predictions [S, n] and labels [n], class numbers or scores.
+
+    An arm is a sequence of them, one a task, whose rows are the same runs in every task.
+    """
+
+    metric: str
+    predictions: Numbers
+    labels: Numbers
+
+    def __post_init__(self) -> None:
+        assert self.metric in RESAMPLED
+        assert self.predictions.shape[1:] == self.labels.shape
+        assert self.predictions.size
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Left minus right of the sum over tasks of the metric's mean over seeds; an undefined metric counts as 0.
+
+    `interval` holds 95 % of the draws and `interval_90` 90 %; `p` is two-sided, and `standard_error` the draws'
+    deviation. All four are None below `SEEDS_NEEDED`: a bootstrap over the examples of one or two runs errs far more
+    often than it says.
+    """
+
+    value: float
+    interval: Interval | None
+    interval_90: Interval | None
+    p: float | None
+    standard_error: float | None
+    seeds: tuple[int, int]
+
+    @property
+    def smallest_visible(self) -> float | None:
+        """The smallest true difference that an experiment with this standard error is likely to find."""
+        return None if self.standard_error is None else VISIBLE * self.standard_error
+
+    def mirrored(self) -> "Difference":
+        """Right minus left."""
+        wide, narrow = (part and Interval(0 - part.high, 0 - part.low) for part in (self.interval, self.interval_90))
+        return Difference(0 - self.value, wide, narrow, self.p, self.standard_error, (self.seeds[1], self.seeds[0]))
+
+
+@dataclass(frozen=True)
+class SeedEffect:
+    """Whether seeds differ by more than examples that change their answers one by one.
+
+    `deviation` is that of the seeds' summed scores, `expected` what it would be without an effect common to all
+    examples, `p` the chance of so large a deviation then.
+    """
+
+    deviation: float
+    expected: float
+    p: float
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether such an effect shows, so that nothing but the Multi-Bootstrap will do."""
+        return self.p < LEVEL
+
+
+@dataclass(frozen=True)
+class Churn:
+    """How far single answers differ between two arms: means over all pairs of a left and a right seed.
+
+    Of classes, `changed` is the share of examples with another answer, `gained` of those right in left alone, `lost`
+    in right alone. Of scores, `changed` is the mean absolute difference, and `gained` and `lost` are None.
+    `reseeded` is `changed` between two seeds of one arm; None where neither arm has two.
+    """
+
+    changed: float
+    gained: float | None
+    lost: float | None
+    reseeded: float | None
+
+
+def difference(
+    left: Sequence[Answers], right: Sequence[Answers], draws: int = 10_000, seed: int = 0, over_seeds: bool = True
+) -> Difference:
+    """Left minus right with the Multi-Bootstrap (Sellam et al. 2022), examples and seeds resampled in every draw.
+
+    Each task's examples are the same in both arms; each arm picks its seeds on its own, the same ones for all tasks.
+    `over_seeds=False` keeps all seeds: sharper, and too sure where seeds have an effect common to all examples. Where
+    they have none, the seeds' own deviation is that of the examples once more, and the Multi-Bootstrap's standard
+    error is up to sqrt(3) times too large.
+    """
+    assert [task.metric for task in left] == [task.metric for task in right]
+    assert all(np.array_equal(one.labels, other.labels) for one, other in zip(left, right, strict=True))
+    if _bytes(left) > _bytes(right):  # whoever comes first, the draws are the same, so that only signs change
+        return difference(right, left, draws, seed, over_seeds).mirrored()
+    S = num_seeds(left), num_seeds(right)
+    both = [_joined(one, other) for one, other in zip(left, right, strict=True)]
+    scores = seed_scores(both)
+    value = float(scores[: S[0]].mean() - scores[S[0] :].mean())
+    if min(S) < SEEDS_NEEDED:
+        return Difference(value, None, None, None, None, S)
+    *of_tasks, of_left, of_right = np.random.default_rng(seed).spawn(len(both) + 2)
+    drawn = _drawn_scores(both, draws, of_tasks)
+    arms = drawn[:, : S[0]], drawn[:, S[0] :]
+    if over_seeds:
+        d = over_picked_seeds(arms[0], of_left) - over_picked_seeds(arms[1], of_right)
+    else:
+        d = arms[0].mean(1) - arms[1].mean(1)
+    return Difference(value, _interval(d, 0.05), _interval(d, 0.10), _p(d), float(d.std(ddof=1)), S)
+
+
+def _bytes(arm: Sequence[Answers]) -> list[bytes]:
+    return [task.predictions.tobytes() for task in arm]
+
+
+def num_seeds(arm: Sequence[Answers]) -> int:
+    """S, which all of an arm's tasks share."""
+    (S,) = {len(task.predictions) for task in arm}
+    return S
+
+
+def _joined(one: Answers, other: Answers) -> Answers:
+    """Both arms' seeds in one, so that every draw of examples serves both."""
+    return Answers(one.metric, np.concatenate([one.predictions, other.predictions]), one.labels)
+
+
+def seed_scores(arm: Sequence[Answers]) -> Array:
+    """Each seed's score on all examples, summed over the tasks: [S]; an undefined metric counts as 0."""
+    scores = [RESAMPLED[task.metric](task.predictions, task.labels, np.ones((1, len(task.labels)))) for task in arm]
+    of_seeds: Array = _summed(scores)[0]
+    return of_seeds
+
+
+def _drawn_scores(arm: Sequence[Answers], draws: int, streams: Sequence[np.random.Generator]) -> Array:
+    """`seed_scores` in each draw of every task's examples: [D, S]."""
+    pairs = zip(arm, streams, strict=True)
+    return _summed([resample(task.metric, task.predictions, task.labels, draws, stream) for task, stream in pairs])
+
+
+def _summed(scores: Sequence[Array]) -> Array:
+    total: Array = np.sum([np.nan_to_num(score, nan=0.0) for score in scores], axis=0)
+    return total
+
+
+def over_picked_seeds(scores: Array, generator: np.random.Generator) -> Array:
+    """An arm's value in each draw, the mean of S seeds picked with replacement: [D, S] -> [D].
+
+    Of S values a resampled mean deviates by sqrt((S - 1) / S) of what it should; its step from the mean of all seeds
+    is widened by as much.
+    """
+    D, S = scores.shape
+    over_all = scores.mean(1)
+    picked = np.take_along_axis(scores, generator.integers(0, S, size=(D, S)), axis=1).mean(1)
+    widened: Array = over_all + math.sqrt(S / (S - 1)) * (picked - over_all)
+    return widened
+
+
+def _interval(drawn: Array, outside: float) -> Interval:
+    """The percentile interval; it leaves 0 out just where p is no larger than `outside`."""
+    k = int(outside / 2 * (len(drawn) + 1))
+    assert k, "too few draws for such an interval"
+    ordered = np.sort(drawn)
+    return Interval(float(ordered[k - 1]), float(ordered[-k]))
+
+
+def _p(drawn: Array) -> float:
+    fewer = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    return min(1.0, 2 * (fewer + 1) / (len(drawn) + 1))
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """p-values of a family, adjusted for their number (Holm 1979); None stays None and is not counted."""
+    known = sorted((p, i) for i, p in enumerate(ps) if p is not None)
+    adjusted: list[float | None] = [None] * len(ps)
+    largest = 0.0
+    for rank, (p, i) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - rank) * p))
+        adjusted[i] = largest
+    return adjusted
+
+
+def verdict(found: Difference, adjusted_p: float | None, level: float = LEVEL) -> Verdict:
+    """What may be said of left beside right, given its p adjusted for the family."""
+    if adjusted_p is None or found.interval_90 is None:
+        return "undecided (seeds)"
+    if adjusted_p < level:
+        return "better" if found.value > 0 else "worse"
+    low, high = found.interval_90
+    return "no difference above 0.01" if low >= -MARGIN and high <= MARGIN else "undecided"
+
+
+def seed_effect(arm: Sequence[Answers], draws: int = 2_000, seed: int = 0) -> SeedEffect:
+    """Whether the seeds of an arm, at least two, have an effect common to all examples.
+
+    Without one, half of the variance over examples of two seeds' difference is that of a seed's score; for an accuracy
+    it is d / 2n, d the share of examples that one seed has right and the other wrong. The ratio of the two variances
+    is tested by chi-square with S - 1 degrees of freedom.
+    """
+    S = num_seeds(arm)
+    assert S > 1
+    drawn = _drawn_scores(arm, draws, np.random.default_rng(seed).spawn(len(arm)))
+    expected = float(np.mean([(drawn[:, s] - drawn[:, t]).var() / 2 for s, t in combinations(range(S), 2)]))
+    observed = float(seed_scores(arm).var(ddof=1))
+    if expected < NO_VARIANCE:
+        p = float(observed < NO_VARIANCE)
+    else:
+        p = float(special.chdtrc(S - 1, (S - 1) * observed / expected))
+    return SeedEffect(math.sqrt(observed), math.sqrt(expected), p)
+
+
+def churn(left: Answers, right: Answers) -> Churn:
+    """How many answers two arms, and two seeds of one arm, do not share."""
+    assert left.metric == right.metric
+    assert np.array_equal(left.labels, right.labels)
+    are_scores = left.metric in CORRELATIONS
+    between = [(one, other) for one in left.predictions for other in right.predictions]
+    within = [pair for arm in (left, right) for pair in combinations(arm.predictions, 2)]
+
+    def apart(pairs: Sequence[tuple[Numbers, Numbers]]) -> float:
+        return float(np.mean([np.abs(one - other) if are_scores else one != other for one, other in pairs]))
+
+    changed, reseeded = apart(between), apart(within) if within else None
+    if are_scores:
+        return Churn(changed, None, None, reseeded)
+    y = left.labels
+    gained = float(np.mean([(one == y) & (other != y) for one, other in between]))
+    lost = float(np.mean([(one != y) & (other == y) for one, other in between]))
+    return Churn(changed, gained, lost, reseeded)
 
 
 def smallest_visible_difference(scores: Sequence[tuple[str, int]], seeds: int) -> float | None:
