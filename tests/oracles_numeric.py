@@ -73,7 +73,7 @@ def pcgrad(gradients: Sequence[Tensor], orders: Sequence[Sequence[int]]) -> list
 def multi_bootstrap(
     left: Sequence[Answers], right: Sequence[Answers], draws: int, generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Sellam et al. (2022), algorithm 1, for the difference of two unpaired arms, one draw and one seed at a time.
+    """The Multi-Bootstrap of Sellam et al. (2022) for two unpaired arms, one draw and one seed at a time.
 
     The seeds' part, picked seeds less all seeds on the same examples, is widened by sqrt(S / (S - 1)).
     """
