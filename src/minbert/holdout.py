@@ -56,14 +56,13 @@ def _folded(text: str) -> str:
 def _fifths(scores: NDArray[np.float64]) -> Places:
     """The fifth [N] of all scores, by rank, that each one is in."""
     ends = np.quantile(scores, np.linspace(0, 1, STRATA + 1)[1:-1])
-    fifths: Places = np.searchsorted(ends, scores, side="right")
-    return fifths
+    return np.asarray(np.searchsorted(ends, scores, side="right"), dtype=np.intp)
 
 
 def _shares(sizes: Places, count: int) -> Places:
     """`count` divided as the sizes are, in whole numbers; the largest remainders get what is left."""
     exact = sizes * count / sizes.sum()
-    shares = np.floor(exact).astype(np.intp)
+    shares: Places = np.floor(exact).astype(np.intp)
     shares[np.argsort(shares - exact, kind="stable")[: count - shares.sum()]] += 1
     return shares
 

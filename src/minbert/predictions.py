@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
@@ -84,6 +85,23 @@ def write_parquet(path: Path, task: Task, predictions: Predictions) -> None:
     for place, row in enumerate(rows(task, predictions)):
         cells.append([predictions.ids[place], *(labels[place : place + 1]), *row])
     write_table(path, header, cells)
+
+
+def read_parquet(path: Path, task: Task) -> Predictions:
+    """What `write_parquet` wrote of a completed task."""
+    frame = pl.read_parquet(path)
+    names = columns(task)
+    scores = frame.select(names[1:]).to_numpy().astype(np.float64)  # [N, 1] or [N, K]
+    values = _numbers(task, frame["prediction"])
+    labels = _numbers(task, frame["label"]) if "label" in frame.columns else None
+    return Predictions(frame["id"].to_list(), values, scores[:, 0] if task.is_regression else scores, labels)
+
+
+def _numbers(task: Task, answers: pl.Series) -> Array:
+    """The inverse of `answer`."""
+    if task.is_regression:
+        return answers.to_numpy().astype(np.float64)
+    return np.array([task.class_numbers[canonical_label(name)] for name in answers], dtype=np.float64)
 
 
 def course_value(task: Task, predictions: Predictions, place: int) -> str:

@@ -205,19 +205,14 @@ class Run:
         return self._progress() or Progress()
 
     def differences(self, recipe: Recipe) -> list[str]:
-        """'KEY = OLD (now NEW)' where a recipe, not resolved yet, differs from the one the run was started with.
-
-        What only data and encoder can say, classes and the encoder's longest text, is taken from the run.
-        """
+        """'KEY = OLD (now NEW)' where a recipe, not resolved yet, differs from the one the run was started with."""
         stored = self.recipe()
-        tasks = {name: _as_resolved(task, recipe, stored.tasks.get(name)) for name, task in recipe.tasks.items()}
-        schedule = recipe.schedule.model_copy(update={"order": recipe.order})
-        return _changes(stored, recipe.model_copy(update={"tasks": tasks, "schedule": schedule}))
+        return [str(change) for change in changes(stored, as_resolved(recipe, stored))]
 
     def changed_data(self) -> str | None:
         """A file of examples that is no longer what the run was started with, or None."""
         digests = self.environment()["data"]
-        return next((file for file, digest in digests.items() if _sha256(Path(file)) != digest), None)
+        return next((file for file, then in digests.items() if digest(Path(file)) != then), None)
 
     def write_predictions(
         self, which: str, split: Split, model: MultitaskModel, answered: Mapping[str, Predictions]
@@ -228,6 +223,10 @@ class Run:
             answers.write_parquet(self.predictions / which / f"{name}-{split}.parquet", task, predictions)
             if which == "best" and name in COURSE:
                 answers.write_course(self.predictions / f"{name}-{split}-output.csv", name, task, predictions)
+
+    def read_predictions(self, name: str, task: Task, split: Split = "dev") -> Predictions:
+        """A completed task's answers at the last evaluation."""
+        return answers.read_parquet(self.predictions / "last" / f"{name}-{split}.parquet", task)
 
     def _progress(self) -> Progress | None:
         """How far the saved state has come; None where nothing was saved yet."""
@@ -240,14 +239,14 @@ class Run:
         return [entry for entry in self.folder.iterdir() if entry not in own and not entry.name.startswith(".")]
 
     def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
-        if changed := _changes(self.recipe(), recipe):
+        if changed := changes(self.recipe(), recipe):
             raise RunError(
-                f"{self.folder} was started with {several(changed)}\n"
+                f"{self.folder} was started with {several([str(change) for change in changed])}\n"
                 "resume it with the same recipe, or give this one another --name"
             )
         then = self.environment()
-        for file, digest in about["data"].items():
-            if then["data"].get(file) != digest:
+        for file, now in about["data"].items():
+            if then["data"].get(file) != now:
                 raise RunError(f"{file} has changed since {self.folder} was started; put it back, or start anew")
         for key in ("device", "processor", "vector_instructions", "packages"):
             if then[key] != about[key]:
@@ -278,7 +277,6 @@ class Run:
 
 def environment(recipe: Recipe, encoder: Path, device: torch.device, kernels: Kernels) -> dict[str, Any]:
     """What a run's numbers may depend on: versions, processor, threads, kernels, encoder, data, and the command."""
-    files = sorted({file for task in recipe.tasks.values() for split in SPLITS if (file := getattr(task, split))})
     return {
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
@@ -288,20 +286,26 @@ def environment(recipe: Recipe, encoder: Path, device: torch.device, kernels: Ke
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
         **asdict(kernels),
         "encoder": str(encoder),
-        "data": {file: _sha256(Path(file)) for file in files},
+        "data": {file: digest(Path(file)) for file in files_of(recipe)},
         "command": sys.argv,
     }
 
 
-def _sha256(file: Path) -> str | None:
+def files_of(recipe: Recipe) -> list[str]:
+    """Every file of examples that a recipe names."""
+    return sorted({file for task in recipe.tasks.values() for split in SPLITS if (file := getattr(task, split))})
+
+
+def digest(file: Path) -> str | None:
+    """A file's sha256, by which a run knows its data again; None where there is no file."""
     if not file.is_file():
         return None
     about = file.stat()
-    return _digest(file, about.st_mtime_ns, about.st_size)
+    return _digest_of(file, about.st_mtime_ns, about.st_size)
 
 
 @functools.cache
-def _digest(file: Path, time: int, size: int) -> str:  # noqa: ARG001 (they tell one content of the file from another)
+def _digest_of(file: Path, time: int, size: int) -> str:  # noqa: ARG001 (they tell one content of the file from another)
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -319,17 +323,38 @@ def _said(value: object) -> str:
     return "unset" if value is None else shown(json.dumps(value, ensure_ascii=False))
 
 
-def _as_resolved(task: Task, recipe: Recipe, stored: Task | None) -> Task:
-    """A task as preparing it would make it."""
+def as_resolved(recipe: Recipe, stored: Recipe) -> Recipe:
+    """A recipe as preparing it would make it; what only data and encoder can say is taken from the `stored` one.
+
+    Those are the classes, and the encoder's longest text.
+    """
+    tasks = {name: _task_as_resolved(task, recipe, stored.tasks.get(name)) for name, task in recipe.tasks.items()}
+    schedule = recipe.schedule.model_copy(update={"order": recipe.order})
+    return recipe.model_copy(update={"tasks": tasks, "schedule": schedule})
+
+
+def _task_as_resolved(task: Task, recipe: Recipe, stored: Task | None) -> Task:
     labels, longest = (None, None) if stored is None else (stored.labels, stored.max_length)
     completed = task.completed(labels)
     return completed.model_copy(update={"max_length": task.max_length or recipe.training.max_length or longest})
 
 
-def _changes(stored: Recipe, given: Recipe) -> list[str]:
+@dataclass(frozen=True)
+class Change:
+    """A key of a recipe with another value; both as a message can hold them."""
+
+    key: str
+    before: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.before} (now {self.now})"
+
+
+def changes(stored: Recipe, given: Recipe) -> list[Change]:
+    """Where two recipes differ, but for what training does not look at."""
     before, now = _flat(stored.model_dump()), _flat(given.model_dump())
-    keys = changed_keys(stored, given)
-    return [f"{key} = {_said(before.get(key))} (now {_said(now.get(key))})" for key in keys]
+    return [Change(key, _said(before.get(key)), _said(now.get(key))) for key in changed_keys(stored, given)]
 
 
 def changed_keys(stored: Recipe, given: Recipe) -> list[str]:

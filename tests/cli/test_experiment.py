@@ -147,3 +147,25 @@ def test_every_recipe_of_the_paper_and_every_control_runs(
     assert [(score["name"], score["seeds"]) for score in found["scores"]] == [(name, 1) for name in names]
     rows = [line.split()[0] for line in ran.out.splitlines() if line.split()]
     assert rows[rows.index("always") :] == ["always", *names]
+
+
+def test_kept_results_stand_for_runs_on_every_command(recipes: Path, tmp_path: Path, command: Command) -> None:
+    options = [str(recipes), "--scale", "0.1", "--runs", "runs"]
+    assert command("experiment", "run", *options).code == 0
+    kept = command("experiment", "keep", "runs", "--output", "kept")
+    assert kept.code == 0, kept.err
+    assert kept.out.startswith("kept holds 2 runs, 2 of them from runs; ")
+    more = [str(recipes), "--scale", "0.1", "--runs", "elsewhere", "--results", "kept"]
+    again = command("experiment", "run", *more)
+    assert (again.code, again.err) == (0, "2 runs of 2 kept in kept already\n")
+    assert not (tmp_path / "elsewhere").exists()
+    ran = command("experiment", "run", *more, "--seeds", "2")
+    assert "2 runs of 4 kept in kept already" in ran.err
+    assert "2 runs: 0 complete already, 2 to do" in ran.err
+    assert sorted(folder.name for folder in (tmp_path / "elsewhere").glob("*/*")) == ["seed-2", "seed-2"]
+    assert (
+        "kept holds 4 runs, 2 of them from elsewhere"
+        in command("experiment", "keep", "elsewhere", "--output", "kept").out
+    )
+    changed = command("experiment", "status", *more, "--set", "optimizer.lr=0.5", "--json")
+    assert [run["condition"] for run in json.loads(changed.out)["runs"]] == ["missing", "missing"]

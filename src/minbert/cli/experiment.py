@@ -30,6 +30,9 @@ SeedsOption = Annotated[int, typer.Option(min=1, help="Runs a recipe: its own se
 ScaleOption = Annotated[
     float | None, typer.Option(min=0, max=1, help="Share of every epoch's updates to do, for a first look.")
 ]
+ResultsOption = Annotated[
+    Path | None, typer.Option("--results", help="Folder of kept results (see `keep`); runs that it holds are left out.")
+]
 JobsOption = Annotated[int, typer.Option(min=1, help="Runs at once; they share the cores.")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs: DIR/NAME/seed-K.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a key in every recipe. Repeatable.")]
@@ -50,6 +53,7 @@ def plan(
     overrides: SetOption = None,
     skip_bad_rows: SkipOption = False,
     keep_weights: KeepOption = False,
+    kept: ResultsOption = None,
 ) -> None:
     """Time some updates and say what all runs would take: hours, disk, and the smallest difference they could show."""
     from minbert.cli.show import messages, results
@@ -57,7 +61,7 @@ def plan(
     from minbert.experiments.timing import Stopwatch
     from minbert.kernels import measure
 
-    cells = expand(paths, runs, seeds, scale, overrides or (), data, keep_weights)
+    cells = _left_of(expand(paths, runs, seeds, scale, overrides or (), data, keep_weights), kept)
     _show_readings(check(cells, skip_bad_rows))
     watch = Stopwatch(measure(jobs), skip_bad_rows)
     estimates: dict[str, Estimate] = {}
@@ -82,13 +86,14 @@ def run(
     overrides: SetOption = None,
     skip_bad_rows: SkipOption = False,
     keep_weights: KeepOption = False,
+    kept: ResultsOption = None,
 ) -> None:
     """Train what is missing, go on with what was stopped, skip what is complete; then show all dev scores."""
     from minbert.cli.show import messages, program, results
     from minbert.experiments.grid import check, expand
     from minbert.experiments.local import run_cells
 
-    cells = expand(paths, runs, seeds, scale, overrides or (), data, keep_weights)
+    cells = _left_of(expand(paths, runs, seeds, scale, overrides or (), data, keep_weights), kept)
     _show_readings(check(cells, skip_bad_rows))
     left = sum(cell.condition != "complete" for cell in cells)
     messages.print(f"{counted(len(cells), 'run')}: {len(cells) - left} complete already, {left} to do")
@@ -125,12 +130,13 @@ def status(
     jobs: Annotated[int, typer.Option(min=1, hidden=True)] = 1,  # noqa: ARG001 (so that a `run` line asks for its status)
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", hidden=True)] = False,  # noqa: ARG001
     keep_weights: Annotated[bool, typer.Option("--keep-weights", hidden=True)] = False,  # noqa: ARG001
+    kept: ResultsOption = None,
 ) -> None:
     """Say which runs are complete, which were stopped, which are missing, and the dev scores so far."""
     from minbert.cli.show import results
     from minbert.experiments.grid import baselines, expand, scores, standing
 
-    cells = expand(paths, runs, seeds, scale, overrides or (), data)
+    cells = _left_of(expand(paths, runs, seeds, scale, overrides or (), data), kept)
     standings = {cell.name: standing(cell) for cell in cells}
     own = [cell for cell in cells if standings[cell.name][0] != "refused"]
     if as_json:
@@ -165,6 +171,35 @@ def status(
         results.print(f"go on with\n{_run_command()}", soft_wrap=True)
     if counts["complete"]:
         results.print(scores_table(own))
+
+
+@experiment_app.command()
+def keep(
+    runs: Annotated[Path, typer.Argument(help="Folder of runs; those that are complete are kept.")],
+    output: Annotated[Path, typer.Option("--output", help="Folder of results to add them to.")],
+) -> None:
+    """Add what complete runs found to a small folder of results: scores, conflict, answers, and none of the data."""
+    from minbert.cli.show import results
+    from minbert.experiments.results import keep as keep_results
+    from minbert.experiments.results import load_results
+
+    found = load_results(runs)
+    held = keep_results(found, output)
+    size = sum(file.stat().st_size for file in output.iterdir()) / 1e6
+    results.print(f"{output} holds {counted(len(held), 'run')}, {len(found)} of them from {runs}; {size:.1f} MB")
+
+
+def _left_of(cells: list[Cell], kept: Path | None) -> list[Cell]:
+    """The cells that are not among kept results; says how many are."""
+    from minbert.cli.show import messages
+    from minbert.experiments.grid import not_kept
+
+    left = not_kept(cells, kept)
+    if len(left) < len(cells):
+        messages.print(f"{counted(len(cells) - len(left), 'run')} of {len(cells)} kept in {kept} already")
+    if not left:
+        raise typer.Exit
+    return left
 
 
 def _run_command() -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from minbert.data import Reading
 from minbert.errors import RecipeError, RunError, several
+from minbert.experiments.results import holds, load_results
 from minbert.jobs import build_model, read_tasks
 from minbert.metrics import total
 from minbert.pretrained import locate
@@ -90,6 +91,12 @@ def expand(
         for number in range(seeds)
         for recipe in recipes
     ]
+
+
+def not_kept(cells: Sequence[Cell], results: Path | None) -> list[Cell]:
+    """The cells whose runs are not among kept results, in which other machines' runs may be."""
+    kept = [] if results is None else load_results(results)
+    return [cell for cell in cells if not holds(kept, cell.recipe)]
 
 
 def _check_control(recipe: Recipe, others: Mapping[str, Recipe], seeds: int) -> None:

@@ -1,0 +1,152 @@
+"""`minbert compare`: what the difference between two ways of training is worth, and where it lies."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from minbert.cli.train import DataOption
+from minbert.cli.use import JsonOption
+from minbert.errors import RunError, counted, near
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from minbert.experiments.compare import Comparison
+    from minbert.experiments.results import Result
+    from minbert.metrics import Interval
+
+GroupArgument = Annotated[
+    str, typer.Argument(help="A run's folder, or a group's with its seeds in it; with --results, a group's name.")
+]
+
+
+def compare(
+    left: GroupArgument,
+    right: GroupArgument,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Folder of kept results (see `experiment keep`) with both groups.")
+    ] = None,
+    data: DataOption = None,
+    column: Annotated[str | None, typer.Option(help="A column of the dev files to cut them into parts by.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Difference of two groups of runs on dev: intervals over seeds and examples, verdicts, and where it lies."""
+    from minbert.cli import show
+    from minbert.experiments.compare import compare as compare_groups
+    from minbert.experiments.devsets import dev_sets
+
+    one, other = _group(left, results), _group(right, results)
+    found = compare_groups(one, other, dev_sets([*one, *other], data), column)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+        return
+    for group in (one, other):
+        seeds = ", ".join(str(result.seed) for result in group)
+        show.results.print(f"{group[0].group}: {counted(len(group), 'run')}, seed {seeds}", soft_wrap=True)
+    show.results.print()
+    for part in (_scores_table(found), _precision_table(found), _answers_table(found), _slices_table(found)):
+        show.results.print(part)
+    show.results.print("Apart from that the runs differ in:")
+    for difference in found.differing:
+        show.results.print(f"  {difference}", soft_wrap=True)
+
+
+def _group(name: str, results: Path | None) -> Sequence[Result]:
+    """The complete runs of one group, in a folder of their own or among kept results."""
+    from minbert.experiments.results import load_results
+
+    found = load_results(Path(name) if results is None else results)
+    groups = sorted({result.group for result in found})
+    if results is not None:
+        if name not in groups:
+            raise RunError(f"{results} has no group '{name}'{near(name, groups)}; it has {', '.join(groups)}")
+        return [result for result in found if result.group == name]
+    if len(groups) > 1:
+        raise RunError(f"{name} holds {len(groups)} groups of runs; name one, such as {Path(name) / groups[0]}")
+    return found
+
+
+def _scores_table(found: Comparison) -> Table:
+    from minbert.cli.show import number, table
+
+    rows = [
+        [
+            line.score,
+            number(line.left),
+            number(line.right),
+            signed(line.difference.value),
+            interval(line.difference.interval),
+            probability(line.adjusted_p),
+            line.verdict,
+        ]
+        for line in found.scores
+    ]
+    columns = ("score", "left", "right", "left − right", "95 % interval", "p (Holm)", "left is")
+    return table(f"{found.left} (left) beside {found.right} (right) on dev: means over seeds", columns, rows)
+
+
+def _precision_table(found: Comparison) -> Table:
+    """How small a difference could show, and whether seeds differ more than their single answers explain."""
+    from minbert.cli.show import number, table
+
+    rows = []
+    for line in found.scores:
+        effects = [f"{one.deviation:.3f} / {one.expected:.3f}" if one else "" for one in line.seed_effects]
+        smallest = line.difference.smallest_visible
+        sharper = "" if line.sharper is None else interval(line.sharper.interval)
+        rows.append([line.score, "" if smallest is None else number(smallest), *effects, sharper])
+    columns = ("score", "smallest\nvisible", "sd of seeds,\nleft", "sd of seeds,\nright", "95 % interval,\nseeds kept")
+    return table("How sharp the view is (sd: found / if answers changed one by one)", columns, rows)
+
+
+def _answers_table(found: Comparison) -> Table:
+    from minbert.cli.show import table
+
+    rows = []
+    for line in found.scores:
+        if (churn := line.churn) is not None:
+            unit = "{:.1%}" if churn.gained is not None else "{:.3f} apart"
+            parts = (churn.changed, churn.reseeded, churn.gained, churn.lost)
+            rows.append([line.score, *("" if part is None else unit.format(part) for part in parts)])
+    columns = ("task", "changed", "by another\nseed alone", "gained", "lost")
+    return table("Answers that left and right do not share", columns, rows)
+
+
+def _slices_table(found: Comparison) -> Table:
+    from minbert.cli.show import table
+
+    rows = [
+        [
+            line.task,
+            line.kind,
+            line.name,
+            f"{line.examples:,}",
+            signed(line.difference.value),
+            interval(line.difference.interval),
+            line.verdict,
+        ]
+        for line in found.slices
+    ]
+    columns = ("task", "by", "part of dev", "rows", "left − right", "95 % interval", "left is")
+    return table("Parts of dev (a family of their own for Holm)", columns, rows, left=3)
+
+
+def signed(value: float) -> str:
+    """A difference with its sign."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def probability(p: float | None) -> str:
+    """A p-value, as far as three digits can tell it."""
+    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def interval(found: Interval | None) -> str:
+    """Both ends with their signs, or nothing."""
+    return "" if found is None else f"{signed(found.low)} … {signed(found.high)}"

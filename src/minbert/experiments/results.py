@@ -1,0 +1,268 @@
+"""Complete runs -> what of them outlives their folders: recipe, curve, conflict, and the answers at the last update.
+
+Read from the runs' own folders, or from a folder of results that `keep` wrote: a few files that hold many runs, without
+a word of the data, small enough for a repository. Letters: n examples of a dev set.
+"""
+
+import json
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from minbert.errors import RunError
+from minbert.files import make_folder, replacing, write_text
+from minbert.predictions import metric_input
+from minbert.runs import Run, as_resolved, changes, digest, files_of
+from minbert.schema import Recipe
+from minbert.tasks import SPLITS, Task
+
+Array = NDArray[np.float64]
+ENCODER = "all"  # layers
+ABOUT = ("processor", "system", "device", "vector_instructions", "threads", "float32_matmul_precision", "packages")
+RUNS, ANSWERS, CONFLICT = "runs.jsonl", "answers.parquet", "conflict.parquet"
+
+
+@dataclass(frozen=True)
+class Point:
+    """An evaluation on dev: every metric of every task after `step` updates."""
+
+    step: int
+    epoch: int
+    metrics: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """How the gradients of an epoch lay, in one layer or in the whole encoder ("all").
+
+    `between` is a pair of tasks, or one task for the null: its own gradient on other rows. `cosine` is the mean of
+    `count` updates that have one, and `negative` their share below zero.
+    """
+
+    epoch: int
+    layer: str
+    between: str
+    cosine: float
+    negative: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """A complete run as far as its numbers go.
+
+    `group` is its folder's path below the folder of all runs, without the seed. `answers` hold for each task a class
+    number or a head's own score for each row of dev [n], those of the last update; `batches` how many batches of a task
+    it learned from, `seconds` what its updates took, `angle` the mean degrees between the summed and the used gradient.
+    """
+
+    group: str
+    seed: int
+    recipe: Recipe
+    about: dict[str, Any]
+    data: dict[str, str | None]
+    updates: int
+    seconds: float
+    tokens: int
+    batches: dict[str, int]
+    angle: float | None
+    baselines: dict[str, float | None]
+    curve: list[Point]
+    conflict: list[Conflict]
+    answers: dict[str, Array]
+
+    @classmethod
+    def of(cls, run: Run, group: str) -> Self:
+        """What a complete run's folder holds."""
+        recipe, about, records = run.recipe(), run.environment(), run.records()
+        steps = [record for record in records if record["kind"] == "step"]
+        evaluations = [record for record in records if record["kind"] == "evaluation"]
+        epoch_at = {0: 0} | {step["step"]: step["epoch"] for step in steps}
+        batches = Counter(task for step in steps for task in step["losses"])
+        angles = [step["surgery_angle"] for step in steps if step["surgery_angle"] is not None]
+        return cls(
+            group=group,
+            seed=recipe.seed,
+            recipe=recipe,
+            about={key: about[key] for key in ABOUT},
+            data={Path(file).name: digest for file, digest in about["data"].items()},
+            updates=len(steps),
+            seconds=sum(step["seconds"] for step in steps),
+            tokens=sum(step["tokens"] for step in steps),
+            batches={task: count * recipe.training.accumulate for task, count in batches.items()},
+            angle=statistics.fmean(angles) if angles else None,
+            baselines=evaluations[-1]["baselines"],
+            curve=[Point(record["step"], epoch_at[record["step"]], record["metrics"]) for record in evaluations],
+            conflict=_conflict(steps),
+            answers={
+                name: metric_input(recipe.tasks[name], run.read_predictions(name, recipe.tasks[name]))
+                for name in evaluations[-1]["metrics"]
+            },
+        )
+
+    @property
+    def name(self) -> str:
+        return f"{self.group} seed {self.seed}"
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Every task's own metric at the last update."""
+        last = self.curve[-1].metrics
+        return {name: values[str(self.recipe.tasks[name].metric)] for name, values in last.items()}
+
+
+def _last_answers(run: Run, name: str, task: Task) -> Array:
+    return metric_input(task, run.read_predictions(name, task))
+
+
+def _conflict(steps: Sequence[Mapping[str, Any]]) -> list[Conflict]:
+    """Cosines of all updates, and of the ones with a close look by layer and with the null, epoch by epoch."""
+    found: dict[tuple[int, str, str], list[float]] = defaultdict(list)
+    for step in steps:
+        cosines = {ENCODER: step["cosines"] | step.get("null_cosines", {})} | step.get("layer_cosines", {})
+        for layer, of_layer in cosines.items():
+            for between, cosine in of_layer.items():
+                if cosine is not None:
+                    found[step["epoch"], layer, between].append(cosine)
+    return [
+        Conflict(*place, statistics.fmean(cosines), sum(c < 0 for c in cosines) / len(cosines), len(cosines))
+        for place, cosines in found.items()
+    ]
+
+
+def load_results(folder: Path) -> list[Result]:
+    """Every complete run below a folder, or all runs of a folder of results; by group and seed. Raises RunError."""
+    if (folder / RUNS).is_file():
+        return _kept(folder)
+    found = [Result.of(run, group) for group, run in _complete_runs(folder)]
+    if not found:
+        raise RunError(f"{folder} holds no complete run and no results; name the folder of an experiment's runs")
+    return found
+
+
+def _complete_runs(folder: Path) -> list[tuple[str, Run]]:
+    """Complete runs with their groups. A run in seed-K belongs to the folder that holds it."""
+    runs = [Run(file.parent) for file in sorted(folder.rglob("recipe.toml"))]
+    complete = [run for run in runs if run.progress().is_complete]
+    return sorted(
+        ((_group_of(run.folder, folder), run) for run in complete),
+        key=lambda found: (found[0], found[1].recipe().seed),
+    )
+
+
+def _group_of(run: Path, folder: Path) -> str:
+    """The path of a run's group below the folder of all; the group's own name where that is the folder, or a part."""
+    group = run.parent if run.name.startswith("seed-") else run
+    is_below = group.is_relative_to(folder) and group != folder
+    return group.relative_to(folder).as_posix() if is_below else group.resolve().name
+
+
+def keep(results: Iterable[Result], folder: Path) -> list[Result]:
+    """Adds results to a folder of results, in place of those of the same group and seed; gives all that it holds."""
+    known = {(r.group, r.seed): r for r in _kept(folder)} if (folder / RUNS).is_file() else {}
+    known |= {(r.group, r.seed): replace(r, recipe=_without_paths(r.recipe)) for r in results}
+    kept = [known[key] for key in sorted(known)]
+    make_folder(folder)
+    _write(folder / ANSWERS, [frame for result in kept for frame in _answer_frames(result)])
+    _write(folder / CONFLICT, [frame for result in kept if (frame := _conflict_frame(result)) is not None])
+    write_text(folder / RUNS, "".join(json.dumps(_line(result)) + "\n" for result in kept))
+    return kept
+
+
+def _without_paths(recipe: Recipe) -> Recipe:
+    """The recipe with its files, and an encoder's folder, by their names alone."""
+    tasks = {
+        name: task.model_copy(update={split: Path(file).name for split in SPLITS if (file := getattr(task, split))})
+        for name, task in recipe.tasks.items()
+    }
+    encoder = Path(recipe.encoder).name if Path(recipe.encoder).is_absolute() else recipe.encoder
+    return recipe.model_copy(update={"tasks": tasks, "encoder": encoder})
+
+
+def holds(results: Iterable[Result], recipe: Recipe) -> bool:
+    """Whether the run of a recipe, not resolved yet, is among results that are kept: same keys, seed and data."""
+    given = _without_paths(recipe)
+    data = {Path(file).name: digest(Path(file)) for file in files_of(recipe)}
+    return any(
+        result.seed == recipe.seed
+        and result.recipe.name == recipe.name
+        and not changes(_without_paths(result.recipe), as_resolved(given, result.recipe))
+        and result.data == data
+        for result in results
+    )
+
+
+def _line(result: Result) -> dict[str, Any]:
+    """All but what the Parquet files hold."""
+    plain = {field.name: getattr(result, field.name) for field in fields(result)}
+    del plain["answers"], plain["conflict"]
+    return plain | {
+        "recipe": result.recipe.model_dump(mode="json", exclude_none=True),
+        "curve": [asdict(point) for point in result.curve],
+    }
+
+
+def _answer_frames(result: Result) -> list[pl.DataFrame]:
+    return [
+        pl.DataFrame(
+            {"run": result.group, "seed": result.seed, "task": task, "row": range(1, len(answers) + 1)}
+            | {"prediction": answers}
+        )
+        for task, answers in result.answers.items()
+    ]
+
+
+def _conflict_frame(result: Result) -> pl.DataFrame | None:
+    if not result.conflict:
+        return None
+    run = [pl.lit(result.group).alias("run"), pl.lit(result.seed).cast(pl.Int64).alias("seed")]
+    return pl.DataFrame([asdict(conflict) for conflict in result.conflict]).select(*run, pl.all())
+
+
+def _write(file: Path, frames: Sequence[pl.DataFrame]) -> None:
+    """Parquet as small as it gets; scores are what a float32 head gave, so nothing of them is lost."""
+    if not frames:
+        return
+    whole = pl.concat(frames)
+    whole = whole.with_columns(pl.col(pl.Float64).cast(pl.Float32), pl.col(pl.Int64).cast(pl.Int32))
+    with replacing(file) as temporary:
+        whole.write_parquet(temporary, compression="zstd", compression_level=19)
+
+
+def _kept(folder: Path) -> list[Result]:
+    lines = [json.loads(line) for line in (folder / RUNS).read_text(encoding="utf-8").splitlines()]
+    answers = _by_run(folder / ANSWERS)
+    conflict = _by_run(folder / CONFLICT)
+    return [_result(line, answers, conflict) for line in lines]
+
+
+def _by_run(file: Path) -> dict[tuple[str, int], pl.DataFrame]:
+    if not file.is_file():
+        return {}
+    parts = pl.read_parquet(file).partition_by("run", "seed", as_dict=True, maintain_order=True, include_key=False)
+    return {(str(run), int(seed)): part for (run, seed), part in parts.items()}
+
+
+def _result(
+    line: dict[str, Any],
+    answers: Mapping[tuple[str, int], pl.DataFrame],
+    conflict: Mapping[tuple[str, int], pl.DataFrame],
+) -> Result:
+    key, none = (line["group"], line["seed"]), pl.DataFrame()
+    tasks = answers[key].partition_by("task", as_dict=True, maintain_order=True) if key in answers else {}
+    return Result(
+        **line
+        | {
+            "recipe": Recipe.model_validate(line["recipe"]),
+            "curve": [Point(**point) for point in line["curve"]],
+            "conflict": [Conflict(**row) for row in conflict.get(key, none).iter_rows(named=True)],
+            "answers": {str(name): part["prediction"].cast(pl.Float64).to_numpy() for (name,), part in tasks.items()},
+        }
+    )

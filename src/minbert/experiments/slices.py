@@ -1,0 +1,115 @@
+"""A task's dev examples -> parts that a reader can name: by length, label, negation, numbers, overlap, a column.
+
+Letters: n examples.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minbert.errors import DataError, shown
+from minbert.experiments.devsets import DevSet
+from minbert.tables import as_text, read_table
+
+NEGATION = re.compile(r"\b(no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|without|\w+n['’]?t)\b", re.I)
+NUMBER = re.compile(r"\d")
+WORD = re.compile(r"\w+")
+VALUES = 12  # of a column, that are slices; the rest is one more
+SMALLEST = 20  # examples of a slice; fewer say nothing
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Examples with something in common: `kind` is what was looked at, `name` which part of it, `members` [n] where."""
+
+    kind: str
+    name: str
+    members: NDArray[np.bool_]
+
+
+def slices(dev: DevSet, column: str | None = None) -> list[Slice]:
+    """Every part of a dev set with at least `SMALLEST` examples, and as many outside of it."""
+    found = [one for kind in KINDS.values() for one in kind(dev)]
+    found += _by_column(dev, column) if column is not None else []
+    return [one for one in found if SMALLEST <= one.members.sum() <= len(dev) - SMALLEST]
+
+
+def words(text: str) -> list[str]:
+    """A text's words in lower case."""
+    return WORD.findall(text.casefold())
+
+
+def lengths(dev: DevSet) -> NDArray[np.int64]:
+    """Words [n] of all of an example's texts."""
+    return np.array([sum(len(words(text)) for text in texts) for texts in _rows(dev)], dtype=np.int64)
+
+
+def overlaps(dev: DevSet) -> NDArray[np.float64]:
+    """The share [n] of the words of a pair that both texts have (Jaccard); 0 for a pair without words."""
+    sets = [[set(words(text)) for text in texts] for texts in _rows(dev)]
+    return np.array([len(a & b) / max(1, len(a | b)) for a, b in sets])
+
+
+def _rows(dev: DevSet) -> Iterator[tuple[str, ...]]:
+    return zip(*dev.examples.texts, strict=True)
+
+
+def _by_length(dev: DevSet) -> list[Slice]:
+    return _thirds("length", lengths(dev).astype(np.float64), "{:.0f}", "words")
+
+
+def _by_overlap(dev: DevSet) -> list[Slice]:
+    return _thirds("overlap", overlaps(dev), "{:.0%}", "of words shared") if dev.task.is_pair else []
+
+
+def _thirds(kind: str, values: NDArray[np.float64], form: str, unit: str) -> list[Slice]:
+    """The low, the middle and the high third by value; equal values stay together."""
+    low, high = np.quantile(values, [1 / 3, 2 / 3], method="inverted_cdf")
+    ends = form.format(low), form.format(high)
+    return [
+        Slice(kind, f"up to {ends[0]} {unit}", values <= low),
+        Slice(kind, f"over {ends[0]}, up to {ends[1]}", (values > low) & (values <= high)),
+        Slice(kind, f"over {ends[1]} {unit}", values > high),
+    ]
+
+
+def _by_label(dev: DevSet) -> list[Slice]:
+    """Each class, or each fifth of the range of scores."""
+    if not dev.task.is_regression:
+        return [Slice("label", name, dev.labels == place) for place, name in enumerate(dev.task.labels or ())]
+    ends = np.linspace(*dev.task.bounds, 6)
+    part = np.clip(np.searchsorted(ends, dev.labels, side="right") - 1, 0, 4)
+    return [Slice("label", f"{ends[i]:g} to {ends[i + 1]:g}", part == i) for i in range(5)]
+
+
+def _by_pattern(kind: str, pattern: re.Pattern[str], dev: DevSet) -> list[Slice]:
+    has = np.array([any(pattern.search(text) for text in texts) for texts in _rows(dev)])
+    return [Slice(kind, f"with {kind}", has), Slice(kind, f"without {kind}", ~has)]
+
+
+def _by_column(dev: DevSet, column: str) -> list[Slice]:
+    """The most frequent values of a column of the dev file. Raises DataError where the file has no such column."""
+    task = dev.task
+    table = read_table(dev.path, task.format, task.encoding, task.quoting)
+    if len(table.rows) != len(dev):
+        raise DataError(
+            f"{dev.path} has {len(table.rows):,} rows and {len(dev):,} were scored, so its column "
+            f"'{shown(column)}' cannot be laid beside them; take the bad rows out of the file"
+        )
+    place = table.column(column)
+    values = [shown(as_text(row[place])) for row in table.rows]
+    frequent = [value for value, _ in Counter(values).most_common(VALUES)]
+    return [Slice(column, value, np.array([v == value for v in values])) for value in frequent]
+
+
+KINDS: dict[str, Callable[[DevSet], Sequence[Slice]]] = {
+    "length": _by_length,
+    "label": _by_label,
+    "negation": lambda dev: _by_pattern("negation", NEGATION, dev),
+    "numbers": lambda dev: _by_pattern("numbers", NUMBER, dev),
+    "overlap": _by_overlap,
+}

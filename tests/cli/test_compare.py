@@ -1,0 +1,71 @@
+"""`minbert compare`: two groups by their folders or among kept results, as tables and as JSON."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Command
+from experiments.planted import group_of, mood_set
+from minbert.experiments.results import keep
+from minbert.runs import digest
+from minbert.tables import write_table
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Results of groups "better" and "worse", and the dev file that they were scored on in the folder "data"."""
+    dev, data = mood_set(), tmp_path / "data"
+    data.mkdir()
+    labels = [(dev.task.labels or [])[int(label)] for label in dev.labels]
+    rows = [[text, label, len(text) % 2] for text, label in zip(dev.examples.texts[0], labels, strict=True)]
+    write_table(data / "mood.csv", ["text", "label", "desk"], rows)
+    known = {"mood.csv": digest(data / "mood.csv")}
+    groups = group_of(dev, "better", 0.7, 1, 3) + group_of(dev, "worse", 0.6, 11, 3)
+    keep([replace(result, data=known) for result in groups], tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def test_two_groups_of_kept_results(kept: Path, command: Command) -> None:
+    options = ["better", "worse", "--results", kept, "--data", "data"]
+    found = command("compare", *options, "--column", "desk")
+    assert found.code == 0, found.err
+    assert found.out.startswith("better: 3 runs, seed 1, 2, 3\nworse: 3 runs, seed 11, 12, 13\n")
+    row = next(line.split() for line in found.out.splitlines() if line.split()[:1] == ["mood"])
+    as_json = json.loads(command("compare", *options, "--json").out)
+    (line,) = as_json["scores"]
+    assert row[1:4] == [f"{line['left']:.3f}", f"{line['right']:.3f}", f"+{line['difference']['value']:.3f}"]
+    assert row[-3:] == ["<", "0.001", "better"]
+    assert line["verdict"] == "better"
+    assert {part["kind"] for part in as_json["slices"]} == {"length", "label", "negation"}
+    assert "desk" in found.out
+    assert "seconds a run: 10 and 10" in found.out
+
+
+def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert command("experiment", "run", recipes, "--scale", "0.1", "--runs", "runs").code == 0
+    found = command("compare", "runs/PCG", "runs/SUM/seed-1")
+    assert found.code == 0, found.err
+    assert "undecided (seeds)" in found.out
+    assert 'gradients.method: "pcgrad" and "sum"' in found.out
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "more", "fault"),
+    [
+        ("better", "wurse", ["--results", "kept"], "kept has no group 'wurse' (did you mean 'worse'?)"),
+        ("kept", "kept", [], "kept holds 2 groups of runs"),
+        ("nowhere", "kept", [], "nowhere holds no complete run and no results"),
+        ("better", "worse", ["--results", "kept"], "pass --data DIR with that file"),
+        ("better", "worse", ["--results", "kept", "--data", "data", "--column", "no"], "no column 'no'"),
+    ],
+)
+def test_what_cannot_be_compared(
+    kept: Path, command: Command, left: str, right: str, more: list[str], fault: str
+) -> None:
+    refused = command("compare", left, right, *more)
+    assert refused.code == 2
+    assert fault in refused.err
+    assert len(refused.err.splitlines()) <= 3

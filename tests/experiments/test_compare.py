@@ -1,0 +1,102 @@
+"""A planted difference and a planted weakness are found, an A/A pair is none, and what else differs is named."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.planted import N, answered, group_of, mood_set, result
+from minbert.errors import RunError
+from minbert.experiments.compare import compare, differing
+from minbert.experiments.slices import slices
+
+DEV = {"mood": mood_set()}
+MOOD = DEV["mood"]
+NEGATED = np.array([text.startswith("not ") for text in MOOD.examples.texts[0]])
+
+
+def test_a_planted_difference_is_found_with_its_size() -> None:
+    found = compare(group_of(MOOD, "A", 0.7, 1, 4), group_of(MOOD, "B", 0.6, 11, 4), DEV)
+    (line,) = found.scores
+    assert (found.left, found.right, line.score, line.metric) == ("A", "B", "mood", "accuracy")
+    assert line.difference.value == pytest.approx(line.left - line.right)
+    assert line.difference.value == pytest.approx(0.1, abs=0.03)
+    assert line.difference.interval is not None
+    assert line.difference.interval.low < 0.1 < line.difference.interval.high
+    assert line.verdict == "better"
+    mirrored = compare(group_of(MOOD, "B", 0.6, 11, 4), group_of(MOOD, "A", 0.7, 1, 4), DEV)
+    assert mirrored.scores[0].verdict == "worse"
+
+
+def test_an_a_a_pair_is_no_difference_anywhere() -> None:
+    found = compare(group_of(MOOD, "A", 0.65, 1, 5), group_of(MOOD, "A", 0.65, 1000, 5), DEV)
+    assert {line.verdict for line in (*found.scores, *found.slices)} <= {"undecided", "no difference above 0.01"}
+    (line,) = found.scores
+    assert all(effect and not effect.is_visible for effect in line.seed_effects)
+    assert line.sharper is not None
+    assert line.difference.standard_error is not None
+    assert line.sharper.standard_error is not None
+    assert line.sharper.standard_error < line.difference.standard_error
+    assert line.churn is not None
+    assert line.churn.changed == pytest.approx(line.churn.reseeded, abs=0.03)
+
+
+def test_a_planted_weakness_is_found_in_its_part_alone() -> None:
+    weak = np.where(NEGATED, 0.4, 0.7)
+    found = compare(group_of(MOOD, "A", 0.7, 1, 4), group_of(MOOD, "B", weak, 11, 4), DEV)
+    verdicts = {(line.kind, line.name): line.verdict for line in found.slices}
+    assert verdicts["negation", "with negation"] == "better"
+    assert verdicts["negation", "without negation"] in ("undecided", "no difference above 0.01")
+    part = next(line for line in found.slices if line.name == "with negation")
+    assert part.examples == NEGATED.sum()
+    assert part.difference.value == pytest.approx(0.3, abs=0.06)
+
+
+def test_answers_changed_are_counted_against_those_of_another_seed() -> None:
+    generator = np.random.default_rng(0)
+    base = answered(MOOD, 0.6, generator)
+    better = base.copy()
+    wrong = np.flatnonzero(base != MOOD.labels)[:60]
+    better[wrong] = MOOD.labels[wrong]
+    groups = [
+        [result(MOOD, name, seed, answers) for seed in (1, 2, 3)] for name, answers in (("A", better), ("B", base))
+    ]
+    (line,) = compare(groups[0], groups[1], DEV).scores
+    assert line.churn is not None
+    assert (line.churn.changed, line.churn.gained, line.churn.lost, line.churn.reseeded) == (60 / N, 60 / N, 0, 0)
+
+
+def test_two_seeds_are_no_verdict() -> None:
+    (line,) = compare(group_of(MOOD, "A", 0.9, 1, 2), group_of(MOOD, "B", 0.4, 11, 5), DEV).scores
+    assert line.verdict == "undecided (seeds)"
+    assert line.sharper is None
+    assert line.difference.value == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_else_differs_is_named() -> None:
+    left = result(MOOD, "A", 1, MOOD.labels)
+    right = result(MOOD, "B", 2, MOOD.labels, optimizer={"lr": 1e-3, "head_lr": 5e-4})
+    assert differing([left], [right]) == ["optimizer.lr: 0.0001 and 0.001", "seconds a run: 10 and 10"]
+    longer = replace(right, updates=300, batches={"mood": 300}, seconds=30.0, about={"processor": "another"})
+    assert differing([left], [longer])[1:] == [
+        "batches of mood: 100 and 300",
+        "updates: 100 and 300",
+        "seconds a run: 10 and 30",
+        "processor: a processor and another",
+    ]
+
+
+def test_groups_without_a_common_task_are_refused() -> None:
+    one = result(MOOD, "A", 1, MOOD.labels)
+    with pytest.raises(RunError, match="A and B have no task in common that was scored on dev"):
+        compare([one], [replace(one, group="B", answers={})], DEV)
+
+
+def test_parts_cover_dev_and_small_ones_are_left_out() -> None:
+    parts = slices(MOOD)
+    by = {
+        kind: sum(part.members.sum() for part in parts if part.kind == kind) for kind in ("length", "label", "negation")
+    }
+    assert by == {"length": N, "label": N, "negation": N}
+    assert [part.name for part in parts if part.kind == "label"] == ["bad", "fair", "good"]
+    assert not any(part.kind in ("numbers", "overlap") for part in parts), "no text has a number, and none is a pair"

@@ -1,0 +1,117 @@
+"""What is kept of runs is what their folders held, without a word of their data, and without the folders."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from minbert.errors import RunError
+from minbert.experiments.devsets import dev_sets
+from minbert.experiments.results import Result, keep, load_results
+from minbert.metrics import METRICS
+from minbert.runs import Run
+from tiny import PAIRS, SST
+
+
+@pytest.fixture
+def results(runs: Path) -> list[Result]:
+    return load_results(runs)
+
+
+def test_a_result_is_what_the_runs_records_say(runs: Path, results: list[Result]) -> None:
+    assert [(result.group, result.seed) for result in results] == [(g, s) for g in ("PCG", "SUM") for s in (1, 2, 3)]
+    run, result = Run(runs / "PCG" / "seed-2"), results[1]
+    steps = [record for record in run.records() if record["kind"] == "step"]
+    assert result.updates == len(steps) == 12
+    assert result.batches == {"mood": 12, "same": 12, "near": 12}
+    assert result.tokens == sum(step["tokens"] for step in steps)
+    assert [(point.step, point.epoch) for point in result.curve] == [(2 * epoch, epoch) for epoch in range(7)]
+    assert result.recipe == run.recipe()
+    assert list(result.data) == ["a.csv", "b.csv", "c.csv"]
+
+
+def test_the_kept_answers_give_the_recorded_scores(results: list[Result]) -> None:
+    dev = dev_sets(results)
+    for result in results:
+        for name, answers in result.answers.items():
+            for metric, value in result.curve[-1].metrics[name].items():
+                assert METRICS[metric](answers, dev[name].labels) == pytest.approx(value, abs=1e-12)
+
+
+def test_conflict_is_the_mean_of_the_steps_of_an_epoch(runs: Path, results: list[Result]) -> None:
+    records = Run(runs / "PCG" / "seed-1").records()
+    steps = [record for record in records if record["kind"] == "step" and record["epoch"] == 3]
+    cosines = [step["cosines"]["same/mood"] for step in steps]
+    found = {(c.epoch, c.layer, c.between): c for c in results[0].conflict}
+    whole = found[3, "all", "same/mood"]
+    assert whole.cosine == pytest.approx(np.mean(cosines))
+    assert whole.negative == np.mean([cosine < 0 for cosine in cosines])
+    assert whole.count == 2
+    looked = next(record for record in records if "layer_cosines" in record)
+    assert found[1, "layer.1", "near/same"].cosine == pytest.approx(looked["layer_cosines"]["layer.1"]["near/same"])
+    assert found[1, "all", "same"].cosine == pytest.approx(looked["null_cosines"]["same"])
+
+
+def test_what_is_kept_is_what_was_there(runs: Path, results: list[Result], tmp_path: Path) -> None:
+    keep(results, tmp_path / "kept")
+    shutil.rmtree(runs)
+    again = load_results(tmp_path / "kept")
+    for before, after in zip(results, again, strict=True):
+        assert {n: a.tolist() for n, a in after.answers.items()} == {n: a.tolist() for n, a in before.answers.items()}
+        assert [replace(c, cosine=0, negative=0) for c in after.conflict] == [
+            replace(c, cosine=0, negative=0) for c in before.conflict
+        ]
+        assert np.allclose([c.cosine for c in after.conflict], [c.cosine for c in before.conflict], atol=1e-6)
+        assert after.recipe.tasks["mood"].train == "a.csv"
+        paths = {"answers": {}, "conflict": [], "recipe": before.recipe}
+        assert replace(after, **paths) == replace(before, **paths)  # type: ignore[arg-type]
+
+
+def test_results_grow_and_a_run_that_is_done_again_takes_its_place(results: list[Result], tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    keep(results[1:], folder)
+    renewed = replace(results[1], seconds=1.0)
+    kept = keep([renewed, results[0]], folder)
+    assert [result.name for result in kept] == [result.name for result in results]
+    assert load_results(folder)[1].seconds == 1.0
+
+
+def test_no_word_of_the_data_and_no_place_of_the_machine_is_kept(results: list[Result], tmp_path: Path) -> None:
+    keep(results, tmp_path / "kept")
+    answers = pl.read_parquet(tmp_path / "kept" / "answers.parquet")
+    assert answers.columns == ["run", "seed", "task", "row", "prediction"]
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "kept").iterdir())
+    assert str(tmp_path).encode() not in kept
+    assert not any(text.encode() in kept for text in (*SST, *(text for pair in PAIRS for text in pair)) if " " in text)
+
+
+def test_runs_that_are_not_complete_are_no_results(runs: Path) -> None:
+    progress = runs / "PCG" / "seed-1" / "last" / "progress.json"
+    progress.write_text(json.dumps(json.loads(progress.read_text()) | {"is_complete": False}))
+    assert [result.name for result in load_results(runs / "PCG")] == ["PCG seed 2", "PCG seed 3"]
+    shutil.rmtree(runs / "PCG")
+    shutil.rmtree(runs / "SUM")
+    with pytest.raises(RunError, match="holds no complete run and no results"):
+        load_results(runs)
+
+
+def test_results_are_laid_beside_the_very_rows_that_were_scored(
+    results: list[Result], runs: Path, tmp_path: Path
+) -> None:
+    keep(results, tmp_path / "kept")
+    kept = load_results(tmp_path / "kept")
+    dev = dev_sets(kept, tmp_path)
+    assert dev["mood"].examples.texts == [SST]
+    with pytest.raises(RunError, match=r"a.csv, on which PCG seed 1 was scored, does not exist; pass --data DIR"):
+        dev_sets(kept)
+    (tmp_path / "a.csv").write_text("text,label\ngood,1\nbad,2\n")
+    with pytest.raises(RunError, match=r"a.csv is not the file that PCG seed 1 was scored on"):
+        dev_sets(load_results(runs))
+    other = replace(results[1], data=results[1].data | {"b.csv": "0"})
+    (tmp_path / "a.csv").unlink()
+    with pytest.raises(RunError, match="PCG seed 1 and PCG seed 2 were scored on different rows of task 'same'"):
+        dev_sets([replace(r, answers={"same": r.answers["same"]}) for r in (results[0], other)])
