@@ -18,6 +18,7 @@ from minbert.comparison import (
     Difference,
     SeedEffect,
     churn,
+    contrast,
     difference,
     holm,
     over_picked_seeds,
@@ -247,15 +248,37 @@ def test_swapped_arms_have_the_same_draws_with_the_other_sign(over_seeds: bool, 
     one, two = four_tasks(generator, 3, noises[0]), four_tasks(generator, 5, noises[1])
     there = difference(one, two, draws=500, over_seeds=over_seeds)
     back = difference(two, one, draws=500, over_seeds=over_seeds)
-    assert back == there.mirrored()
-    assert back.mirrored() == there
-    assert back.value == -there.value
+    assert (back.value, back.p, back.standard_error) == (-there.value, there.p, there.standard_error)
     assert back.interval == tuple(-end for end in reversed(there.interval or ()))
     assert back.seeds == (5, 3)
     flipped = {"better": "worse", "undecided": "undecided"}
     assert verdict(back, back.p) == flipped[verdict(there, there.p)]
     assert there == difference(one, two, draws=500, over_seeds=over_seeds)
     assert there != difference(one, two, draws=500, seed=1, over_seeds=over_seeds)
+
+
+def test_a_contrast_of_four_arms_is_a_difference_of_differences() -> None:
+    generator = np.random.default_rng(12)
+    of = [[classes(generator, np.full(900, chance), 4)] for chance in (0.8, 0.6, 0.7, 0.6)]
+    found = contrast([(1, of[0]), (-1, of[1]), (-1, of[2]), (1, of[3])], draws=2000)
+    pairs = difference(of[0], of[1]).value - difference(of[2], of[3]).value
+    assert found.value == pytest.approx(pairs)
+    assert found.value == pytest.approx(0.1, abs=0.05)
+    assert found.seeds.count(4) == 4
+    parts = [difference(of[0], of[1], draws=2000).standard_error, difference(of[2], of[3], draws=2000).standard_error]
+    assert found.standard_error is not None
+    assert found.standard_error**2 == pytest.approx(sum(part**2 for part in parts if part), rel=0.3)
+
+
+def test_one_arm_alone_is_set_beside_zero() -> None:
+    generator = np.random.default_rng(13)
+    shares = Answers("mean", (generator.random((3, 400)) < 0.2).astype(float), np.zeros(400))
+    found = contrast([(1, [shares])], draws=2000)
+    assert found.value == pytest.approx(shares.predictions.mean())
+    assert found.interval is not None
+    assert found.interval.low < 0.2 < found.interval.high
+    assert found.p is not None
+    assert found.p < 0.01
 
 
 def test_the_interval_leaves_zero_out_just_where_p_is_small() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn.metrics import precision_score, recall_score
 
 from minbert import resampling
 from minbert.metrics import METRICS
@@ -39,7 +40,35 @@ def written_out(metric: str, predictions: Array, labels: Array, counts: Array) -
 
 
 def test_every_metric_can_be_resampled() -> None:
-    assert list(RESAMPLED) == list(METRICS)
+    assert list(RESAMPLED)[: len(METRICS)] == list(METRICS)
+
+
+LITERAL: dict[str, Callable[[Array, Array], float]] = {
+    "mean": lambda predictions, labels: predictions.mean(),
+    "precision-recall": lambda predictions, labels: (
+        precision_score(labels == 1, predictions == 1, zero_division=np.nan)
+        - recall_score(labels == 1, predictions == 1, zero_division=np.nan)
+    ),
+    "gap": lambda predictions, labels: (
+        labels[predictions == 1].mean() - labels[predictions != 1].mean()
+        if 0 < (predictions == 1).sum() < len(labels)
+        else np.nan
+    ),
+}
+
+
+@given(n=st.integers(1, 30), seed=st.integers(0, 999), classes=st.integers(1, 3))
+@pytest.mark.parametrize("statistic", LITERAL)
+def test_a_resampled_statistic_is_that_of_the_sample(statistic: str, n: int, seed: int, classes: int) -> None:
+    generator = np.random.default_rng(seed)
+    predictions = generator.integers(0, classes, (3, n)).astype(float)
+    labels = generator.integers(0, 2, n).astype(float)
+    counts = np.concatenate([draw_counts(6, n, generator), np.ones((1, n)), n * np.eye(n)[:1]])
+    samples = [
+        [(np.repeat(row, drawn), np.repeat(labels, drawn)) for row in predictions] for drawn in counts.astype(int)
+    ]
+    expected = [[LITERAL[statistic](*sample) for sample in row] for row in samples]
+    np.testing.assert_allclose(RESAMPLED[statistic](predictions, labels, counts), expected, rtol=0, atol=1e-10)
 
 
 @settings(max_examples=100, deadline=None)

@@ -51,11 +51,12 @@ class Answers:
 
 @dataclass(frozen=True)
 class Difference:
-    """Left minus right of the sum over tasks of the metric's mean over seeds; an undefined metric counts as 0.
+    """What a contrast of arms is worth, such as left minus right: the arms' scores, each times its factor, summed.
 
+    An arm's score is the mean over seeds of the sum over tasks of the metric; an undefined metric counts as 0.
     `interval` holds 95 % of the draws and `interval_90` 90 %; `p` is two-sided, and `standard_error` the draws'
-    deviation. All four are None below `SEEDS_NEEDED`: a bootstrap over the examples of one or two runs errs far more
-    often than it says.
+    deviation. All four are None where an arm has fewer than `SEEDS_NEEDED` of the `seeds`: a bootstrap over the
+    examples of one or two runs errs far more often than it says.
     """
 
     value: float
@@ -63,17 +64,12 @@ class Difference:
     interval_90: Interval | None
     p: float | None
     standard_error: float | None
-    seeds: tuple[int, int]
+    seeds: tuple[int, ...]
 
     @property
     def smallest_visible(self) -> float | None:
         """The smallest true difference that an experiment with this standard error is likely to find."""
         return None if self.standard_error is None else VISIBLE * self.standard_error
-
-    def mirrored(self) -> "Difference":
-        """Right minus left."""
-        wide, narrow = (part and Interval(0 - part.high, 0 - part.low) for part in (self.interval, self.interval_90))
-        return Difference(0 - self.value, wide, narrow, self.p, self.standard_error, (self.seeds[1], self.seeds[0]))
 
 
 @dataclass(frozen=True)
@@ -112,31 +108,36 @@ class Churn:
 def difference(
     left: Sequence[Answers], right: Sequence[Answers], draws: int = 10_000, seed: int = 0, over_seeds: bool = True
 ) -> Difference:
-    """Left minus right with the Multi-Bootstrap (Sellam et al. 2022), examples and seeds resampled in every draw.
+    """Left minus right: see `contrast`."""
+    return contrast([(1, left), (-1, right)], draws, seed, over_seeds)
 
-    Each task's examples are the same in both arms; each arm picks its seeds on its own, the same ones for all tasks.
-    `over_seeds=False` keeps all seeds: sharper, and too sure where seeds have an effect common to all examples. Where
-    they have none, the seeds' own deviation is that of the examples once more, and the Multi-Bootstrap's standard
-    error is up to sqrt(3) times too large.
+
+def contrast(
+    arms: Sequence[tuple[float, Sequence[Answers]]], draws: int = 10_000, seed: int = 0, over_seeds: bool = True
+) -> Difference:
+    """A sum of arms, each times its factor, with the Multi-Bootstrap (Sellam et al. 2022): see `Difference`.
+
+    In every draw each task's examples are resampled, the same in all arms, and each arm picks its seeds on its own, the
+    same ones for all tasks. `over_seeds=False` keeps all seeds: sharper, and too sure where seeds have an effect common
+    to all examples. Where they have none, the whole errs on the other side: up to sqrt(3) times the standard error.
     """
-    assert [task.metric for task in left] == [task.metric for task in right]
-    assert all(np.array_equal(one.labels, other.labels) for one, other in zip(left, right, strict=True))
-    if _bytes(left) > _bytes(right):  # whoever comes first, the draws are the same, so that only signs change
-        return difference(right, left, draws, seed, over_seeds).mirrored()
-    S = num_seeds(left), num_seeds(right)
-    both = [_joined(one, other) for one, other in zip(left, right, strict=True)]
-    scores = seed_scores(both)
-    value = float(scores[: S[0]].mean() - scores[S[0] :].mean())
-    if min(S) < SEEDS_NEEDED:
-        return Difference(value, None, None, None, None, S)
-    *of_tasks, of_left, of_right = np.random.default_rng(seed).spawn(len(both) + 2)
-    drawn = _drawn_scores(both, draws, of_tasks)
-    arms = drawn[:, : S[0]], drawn[:, S[0] :]
+    seeds = tuple(num_seeds(arm) for _, arm in arms)
+    arms = sorted(arms, key=lambda arm: _bytes(arm[1]))  # in any order the same draws, so that only signs change
+    factors, answers = [factor for factor, _ in arms], [arm for _, arm in arms]
+    tasks = [_joined(of_task) for of_task in zip(*answers, strict=True)]
+    ends = np.cumsum([num_seeds(arm) for arm in answers])[:-1]
+    scores = np.split(seed_scores(tasks), ends)
+    value = sum(factor * float(of_arm.mean()) for factor, of_arm in zip(factors, scores, strict=True))
+    if min(seeds) < SEEDS_NEEDED:
+        return Difference(value, None, None, None, None, seeds)
+    streams = np.random.default_rng(seed).spawn(len(tasks) + len(arms))
+    drawn = np.split(_drawn_scores(tasks, draws, streams[: len(tasks)]), ends, axis=1)
     if over_seeds:
-        d = over_picked_seeds(arms[0], of_left) - over_picked_seeds(arms[1], of_right)
+        of_arms = [over_picked_seeds(arm, stream) for arm, stream in zip(drawn, streams[len(tasks) :], strict=True)]
     else:
-        d = arms[0].mean(1) - arms[1].mean(1)
-    return Difference(value, _interval(d, 0.05), _interval(d, 0.10), _p(d), float(d.std(ddof=1)), S)
+        of_arms = [arm.mean(1) for arm in drawn]
+    d: Array = np.tensordot(factors, of_arms, 1)  # [arms], [arms, D] -> [D]
+    return Difference(value, _interval(d, 0.05), _interval(d, 0.10), _p(d), float(d.std(ddof=1)), seeds)
 
 
 def _bytes(arm: Sequence[Answers]) -> list[bytes]:
@@ -149,9 +150,11 @@ def num_seeds(arm: Sequence[Answers]) -> int:
     return S
 
 
-def _joined(one: Answers, other: Answers) -> Answers:
-    """Both arms' seeds in one, so that every draw of examples serves both."""
-    return Answers(one.metric, np.concatenate([one.predictions, other.predictions]), one.labels)
+def _joined(arms: Sequence[Answers]) -> Answers:
+    """One task's answers of all arms' seeds, so that every draw of examples serves them all."""
+    first = arms[0]
+    assert all(arm.metric == first.metric and np.array_equal(arm.labels, first.labels) for arm in arms)
+    return Answers(first.metric, np.concatenate([arm.predictions for arm in arms]), first.labels)
 
 
 def seed_scores(arm: Sequence[Answers]) -> Array:

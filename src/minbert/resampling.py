@@ -118,4 +118,37 @@ def _centred_ranks(values: Numbers, counts: Array) -> Array:
     return centred
 
 
-RESAMPLED = {"accuracy": accuracy, "macro-f1": macro_f1, "pearson": pearson, "spearman": spearman}
+def mean(predictions: Numbers, _labels: Numbers, counts: Array) -> Array:
+    """The mean prediction in every draw: [S, n], [n], [D, n] -> [D, S]."""
+    means: Array = counts @ predictions.astype(np.float64).T / counts.sum(1, keepdims=True)
+    return means
+
+
+def precision_less_recall(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
+    """Of class 1, tp / (tp + fp) - tp / (tp + fn) in every draw: [S, n], [n], [D, n] -> [D, S]."""
+    hits = counts @ ((predictions == 1) & (labels == 1)).astype(np.float64).T
+    precision = _ratio(hits, counts @ (predictions == 1).astype(np.float64).T)
+    recall = _ratio(hits, counts @ (labels == 1).astype(np.float64)[:, None] * np.ones_like(hits))
+    return precision - recall
+
+
+def gap(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
+    """The mean label where the prediction is 1 less that where it is not: [S, n], [n], [D, n] -> [D, S]."""
+    named = (predictions == 1).astype(np.float64)
+    inside, outside = ((counts @ (part * labels).T, counts @ part.T) for part in (named, 1 - named))
+    return _ratio(*inside) - _ratio(*outside)
+
+
+def _ratio(top: Array, bottom: Array) -> Array:
+    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+
+
+RESAMPLED = {
+    "accuracy": accuracy,
+    "macro-f1": macro_f1,
+    "pearson": pearson,
+    "spearman": spearman,
+    "mean": mean,
+    "precision-recall": precision_less_recall,
+    "gap": gap,
+}
