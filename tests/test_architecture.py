@@ -40,7 +40,7 @@ MAY_NOT_KNOW = {("model", "recipes")}  # they stand on one line of the map; only
 FOLDERS = {
     "prepare": set(),
     "experiments": set(),
-    "reports": set(),
+    "reports": {"experiments"},
     "inference": set(),
     "serving": {"inference", "reports"},
     "cli": {"prepare", "experiments", "reports", "inference", "serving"},
@@ -139,7 +139,8 @@ def test_a_file_imports_only_what_stands_above_it(path: Path) -> None:
         (("model",), "def f():\n    from minbert.recipes import load", "above"),
         (("model",), "if TYPE_CHECKING:\n    from minbert.training import train", "above"),
         (("training",), "from minbert.reports.tables import table", "folder"),
-        (("reports", "page"), "from minbert.experiments import grid", "folders"),
+        (("reports", "page"), "from minbert.inference import bulk", "folders"),
+        (("reports", "claims"), "from minbert.experiments.compare import compare", None),
         (("training",), "from minbert.jobs import Job", None),
         (("serving", "app"), "from minbert.inference.bulk import score", None),
         (("reports", "page"), "from minbert.reports.tables import table", None),

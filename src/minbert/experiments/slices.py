@@ -54,6 +54,11 @@ def overlaps(dev: DevSet) -> NDArray[np.float64]:
     return np.array([len(a & b) / max(1, len(a | b)) for a, b in sets])
 
 
+def length_gaps(dev: DevSet) -> NDArray[np.float64]:
+    """How many words [n] one text of a pair has more than the other."""
+    return np.array([abs(len(words(a)) - len(words(b))) for a, b in _rows(dev)], dtype=np.float64)
+
+
 def _rows(dev: DevSet) -> Iterator[tuple[str, ...]]:
     return zip(*dev.examples.texts, strict=True)
 

@@ -1,0 +1,205 @@
+"""Planted truths are supported, planted falsehoods contradicted, and what cannot be told stays undecided."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.planted import N, group_of, mood_set, result
+from minbert.data import Examples
+from minbert.errors import DataError
+from minbert.experiments.devsets import DevSet
+from minbert.experiments.results import Point, Result
+from minbert.recipes import load
+from minbert.reports.claims import Claim, Judged, judge, read_claims
+from minbert.tasks import Task
+
+ROOT = Path(__file__).parents[2]
+MOOD = mood_set()
+DEV = {"mood": MOOD}
+GROUPS = {
+    "high": group_of(MOOD, "high", 0.75, 1, 4),
+    "low": group_of(MOOD, "low", 0.6, 11, 4),
+    "low-again": group_of(MOOD, "low-again", 0.6, 21, 4),
+    "two": group_of(MOOD, "two", 0.9, 31, 2),
+}
+
+
+def judged(needs: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[Result]] = GROUPS, **more: Any) -> Judged:
+    tests = [{"left": ["high"], "scores": ["mood"]} | need for need in needs]
+    claim = Claim.model_validate({"name": "claim", "says": "A sentence.", "needs": tests})
+    (found,) = judge([claim], groups, more.get("dev", DEV))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("need", "expected"),
+    [
+        ({"right": ["low"]}, "supported"),
+        ({"right": ["low"], "direction": "lower"}, "contradicted"),
+        ({"left": ["low"], "right": ["high"]}, "contradicted"),
+        ({"left": ["low"], "right": ["high"], "direction": "lower"}, "supported"),
+        ({"left": ["low"], "right": ["low-again"]}, "undecided"),
+        ({"right": ["low"], "direction": "equal"}, "contradicted"),
+        ({"right": ["low"], "direction": "not higher"}, "contradicted"),
+        ({"left": ["low"], "right": ["high"], "direction": "not higher"}, "supported"),
+        ({"right": ["low"], "between": [0.05, 0.25]}, "supported"),
+        ({"right": ["low"], "between": [0.3, 0.4]}, "contradicted"),
+        ({"right": ["low"], "between": [0.15, 0.3]}, "undecided"),
+        ({"left": ["two"], "right": ["low"]}, "undecided (seeds)"),
+        ({"right": ["never-run"]}, "not run"),
+        ({"each_of": ["low", "low-again"]}, "supported"),
+        ({"each_of": ["low", "two"]}, "undecided (seeds)"),
+        ({"left": ["high", "low"], "right": ["low-again", "low-again"]}, "supported"),
+        ({"right": ["low"], "part": "with negation"}, "supported"),
+    ],
+)
+def test_a_requirement_is_judged(need: dict[str, Any], expected: str) -> None:
+    assert judged([need]).judgement == expected
+
+
+def test_a_claim_holds_where_all_it_needs_holds() -> None:
+    so, not_so, open_one = ({"right": ["low"]}, {"right": ["low"], "direction": "lower"}, {"right": ["two"]})
+    assert judged([so, so]).judgement == "supported"
+    assert judged([so, not_so, open_one]).judgement == "contradicted"
+    assert judged([so, open_one]).judgement == "undecided (seeds)"
+
+
+def test_a_finding_tells_the_difference_and_what_else_differs() -> None:
+    longer = [replace(one, updates=300, batches={"mood": 300}) for one in GROUPS["high"]]
+    (finding,) = judged([{"right": ["low"]}], GROUPS | {"high": longer}).findings
+    assert finding.what == "mood: high − low"
+    assert finding.value == pytest.approx(0.15, abs=0.03)
+    assert finding.interval is not None
+    assert finding.interval.low < 0.15 < finding.interval.high
+    assert finding.differing == ["batches of mood: 300 and 100", "updates: 300 and 100", "seconds a run: 10 and 10"]
+
+
+def test_a_family_of_claims_needs_more_of_each() -> None:
+    """One difference that shows alone, and is lost among many that do not."""
+    groups = {"high": group_of(MOOD, "high", 0.6, 1, 4), "low": group_of(MOOD, "low", 0.545, 11, 4)}
+    claim = Claim.model_validate(
+        {"name": "a", "says": "A.", "needs": [{"left": ["high"], "right": ["low"], "scores": ["mood"]}]}
+    )
+    assert judge([claim], groups, DEV)[0].judgement == "supported"
+    assert judge([claim] * 60, groups, DEV)[0].judgement == "undecided"
+
+
+def test_a_confusion_that_never_happens() -> None:
+    right = [result(MOOD, "right", seed, MOOD.labels) for seed in (1, 2, 3)]
+    once = MOOD.labels.copy()
+    once[np.flatnonzero(MOOD.labels == 0)[0]] = 2
+    wrong = [*right[:2], result(MOOD, "wrong", 3, once)]
+    need = {"left": ["it"], "statistic": "cell", "true": "bad", "predicted": "good", "direction": "never"}
+    assert judged([need], {"it": right}).judgement == "supported"
+    found = judged([need], {"it": wrong})
+    assert found.judgement == "contradicted"
+    assert found.findings[0].value == pytest.approx(1 / N / 3)
+
+
+def turns(changes: Sequence[Mapping[int, float]], order: list[str] | None) -> list[Result]:
+    """Results whose accuracy goes up by what each epoch's number says, one result an entry."""
+    found = []
+    for seed, of_epoch in enumerate(changes, start=1):
+        values = np.cumsum([0.3, *(of_epoch[epoch] for epoch in range(len(of_epoch)))])
+        one = result(MOOD, "turns", seed, MOOD.labels)
+        curve = [Point(epoch, epoch, {"mood": {"accuracy": float(value)}}) for epoch, value in enumerate(values)]
+        schedule = one.recipe.schedule.model_copy(
+            update={"kind": "round-robin" if order else "simultaneous", "order": order or ["mood"]}
+        )
+        found.append(replace(one, curve=curve, recipe=one.recipe.model_copy(update={"schedule": schedule})))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "need", "expected"),
+    [
+        ([{0: 0.2, 1: -0.1, 2: 0.2, 3: 0.0}] * 3, {"trained": False, "direction": "not higher"}, "supported"),
+        ([{0: 0.2, 1: -0.1, 2: 0.2, 3: 0.0}] * 3, {"trained": False, "direction": "lower"}, "supported"),
+        ([{0: 0.2, 1: -0.1, 2: 0.2, 3: 0.0}] * 3, {"trained": True}, "supported"),
+        ([{0: 0.2, 1: 0.1, 2: 0.2, 3: 0.1}] * 3, {"trained": False, "direction": "not higher"}, "contradicted"),
+        ([{0: 0.2, 1: s, 2: 0.2, 3: s} for s in (-0.1, 0.1, 0)], {"trained": False, "direction": "lower"}, "undecided"),
+        ([{0: 0.2, 1: -0.1, 2: 0.2, 3: 0.0}] * 2, {"trained": True}, "undecided (seeds)"),
+    ],
+)
+def test_a_curve_while_others_train(changes: list[dict[int, float]], need: dict[str, Any], expected: str) -> None:
+    groups = {"it": turns(changes, ["mood", "other"])}
+    assert judged([{"left": ["it"], "statistic": "curve"} | need], groups).judgement == expected
+
+
+def test_in_simultaneous_training_every_epoch_trains_every_task() -> None:
+    found = judged([{"left": ["it"], "statistic": "curve"}], {"it": turns([{0: 0.1, 1: 0.3}] * 3, None)})
+    assert found.findings[0].value == pytest.approx(0.2)
+
+
+def pairs() -> tuple[DevSet, dict[str, list[Result]]]:
+    """Pairs of which those with many common words are called the same, whatever they are."""
+    generator = np.random.default_rng(0)
+    common = generator.integers(0, 5, N)
+    texts = [[" ".join("abcde"[: c + 1]) for c in common], ["a b c d e f"] * N]
+    task = Task(kind="pair-classification", text=["x", "y"], train="p.csv", dev="p.csv", labels=["0", "1"])
+    labels = generator.integers(0, 2, N).astype(np.float64)
+    dev = DevSet("same", task.completed(None), Path("p.csv"), Examples([str(i) for i in range(N)], texts, labels))
+    answers = [(common + generator.integers(-1, 2, N) > 2).astype(np.float64) for _ in range(3)]
+    recipe = load({"name": "it", "tasks": {"same": dev.task.model_dump(exclude_none=True)}})
+    made = [
+        replace(result(MOOD, "it", seed, labels), recipe=recipe, answers={"same": of_seed}, batches={"same": 1})
+        for seed, of_seed in enumerate(answers)
+    ]
+    return dev, {"it": made}
+
+
+@pytest.mark.parametrize(
+    ("need", "expected"),
+    [
+        ({"statistic": "gap", "true": "0", "feature": "overlap"}, "supported"),
+        ({"statistic": "gap", "true": "1", "feature": "length gap", "direction": "lower"}, "supported"),
+        ({"statistic": "gap", "true": "1", "feature": "length gap"}, "contradicted"),
+        ({"statistic": "precision-recall"}, "supported"),
+    ],
+)
+def test_errors_with_something_in_common(need: dict[str, Any], expected: str) -> None:
+    dev, groups = pairs()
+    assert judged([{"left": ["it"], "scores": ["same"]} | need], groups, dev={"same": dev}).judgement == expected
+
+
+def test_a_mean_prediction() -> None:
+    low, high = ([result(MOOD, "it", s, np.full(N, value)) for s in (1, 2, 3)] for value in (0.0, 1.0))
+    found = judged([{"left": ["high"], "right": ["low"], "statistic": "mean"}], {"high": high, "low": low})
+    assert found.judgement == "supported"
+    assert found.findings[0].value == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("source = 'x'\n", "claims: Field required"),
+        ("source = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
+         "rigth = ['b']", "needs.0.rigth: Extra inputs are not permitted"),
+        ("source = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
+         "statistic = 'cell'", "statistic 'cell' needs true and predicted"),
+        ("source = ", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_faulty_file_is_refused(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "claims.toml").write_text(text)
+    with pytest.raises(DataError, match=fault):
+        read_claims(tmp_path / "claims.toml")
+
+
+def test_a_part_that_dev_has_not_is_named() -> None:
+    with pytest.raises(
+        DataError, match=r"dev of task 'mood' has no part 'with negatoin' \(did you mean 'with negation'"
+    ):
+        judged([{"right": ["low"], "part": "with negatoin"}])
+
+
+def test_the_shipped_claims_name_recipes_that_ship() -> None:
+    claims = read_claims(ROOT / "claims" / "paper.toml").claims
+    known = {load(file).name for part in ("paper", "controls") for file in (ROOT / "recipes" / part).glob("[!_]*.toml")}
+    named = {name for c in claims for need in c.needs for name in (*need.left, *need.right, *need.each_of)}
+    assert named <= known
+    assert len({claim.name for claim in claims}) == len(claims) == 24
