@@ -14,7 +14,8 @@ from minbert.errors import DataError
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Point, Result
 from minbert.recipes import load
-from minbert.reports.claims import Claim, Judged, judge, read_claims
+from minbert.reports.claims import Judged, judge
+from minbert.reports.source import Claim, read_source
 from minbert.tasks import Task
 
 ROOT = Path(__file__).parents[2]
@@ -176,18 +177,18 @@ def test_a_mean_prediction() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("source = 'x'\n", "claims: Field required"),
-        ("source = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
+        ("title = 'x'\n", "claims: Field required"),
+        ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
          "rigth = ['b']", "needs.0.rigth: Extra inputs are not permitted"),
-        ("source = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
+        ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
          "statistic = 'cell'", "statistic 'cell' needs true and predicted"),
-        ("source = ", "cannot be read"),
+        ("title = ", "cannot be read"),
     ],
 )  # fmt: skip
 def test_a_faulty_file_is_refused(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "claims.toml").write_text(text)
     with pytest.raises(DataError, match=fault):
-        read_claims(tmp_path / "claims.toml")
+        read_source(tmp_path / "claims.toml")
 
 
 def test_a_part_that_dev_has_not_is_named() -> None:
@@ -198,7 +199,7 @@ def test_a_part_that_dev_has_not_is_named() -> None:
 
 
 def test_the_shipped_claims_name_recipes_that_ship() -> None:
-    claims = read_claims(ROOT / "claims" / "paper.toml").claims
+    claims = read_source(ROOT / "claims" / "paper.toml").claims
     known = {load(file).name for part in ("paper", "controls") for file in (ROOT / "recipes" / part).glob("[!_]*.toml")}
     named = {name for c in claims for need in c.needs for name in (*need.left, *need.right, *need.each_of)}
     assert named <= known

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
@@ -81,20 +81,31 @@ def compare(
 
     The scores are one family for Holm's correction, the parts another.
     """
+    one, other = _arms(left, right, dev)
+    parts = _slice_lines(one, other, {name: slices(dev[name], column) for name in one})
+    (scores,) = compare_scores([(left, right)], dev)
+    return Comparison(left[0].group, right[0].group, scores, parts, differing(left, right))
+
+
+def compare_scores(
+    pairs: Sequence[tuple[Sequence[Result], Sequence[Result]]], dev: Mapping[str, DevSet]
+) -> list[list[ScoreLine]]:
+    """The scores of each pair of groups; those of all pairs are one family for Holm's correction."""
+    found = [
+        _measured(*_arms(left, right, dev), left[0].answers.keys() == right[0].answers.keys()) for left, right in pairs
+    ]
+    adjusted = iter(holm([line.difference.p for lines in found for line in lines]))
+    return [[_with_verdict(line, next(adjusted)) for line in lines] for lines in found]
+
+
+def _arms(
+    left: Sequence[Result], right: Sequence[Result], dev: Mapping[str, DevSet]
+) -> tuple[dict[str, Answers], dict[str, Answers]]:
+    """What both groups answered on the tasks that they have in common."""
     tasks = [name for name in left[0].answers if name in right[0].answers]
     if not tasks:
         raise RunError(f"{left[0].group} and {right[0].group} have no task in common that was scored on dev")
-    one, other = (answers_of(group, dev, tasks) for group in (left, right))
-    parts = {name: ([one[name]], [other[name]]) for name in tasks}
-    if len(tasks) > 1 and left[0].answers.keys() == right[0].answers.keys():
-        parts[SUM] = list(one.values()), list(other.values())
-    return Comparison(
-        left[0].group,
-        right[0].group,
-        _score_lines(parts),
-        _slice_lines(one, other, {name: slices(dev[name], column) for name in tasks}),
-        differing(left, right),
-    )
+    return answers_of(left, dev, tasks), answers_of(right, dev, tasks)
 
 
 def answers_of(group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequence[str]) -> dict[str, Answers]:
@@ -109,28 +120,34 @@ def answers_of(group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequen
     }
 
 
-def _score_lines(parts: Mapping[str, tuple[list[Answers], list[Answers]]]) -> list[ScoreLine]:
-    found = {name: difference(*arms) for name, arms in parts.items()}
-    adjusted = dict(zip(found, holm([one.p for one in found.values()]), strict=True))
-    lines = []
-    for name, arms in parts.items():
-        effects = _seed_effect(arms[0]), _seed_effect(arms[1])
-        is_sharper = found[name].p is not None and not any(effect and effect.is_visible for effect in effects)
-        lines.append(
-            ScoreLine(
-                score=name,
-                metric="" if name == SUM else arms[0][0].metric,
-                left=float(seed_scores(arms[0]).mean()),
-                right=float(seed_scores(arms[1]).mean()),
-                difference=found[name],
-                adjusted_p=adjusted[name],
-                verdict=verdict(found[name], adjusted[name]),
-                sharper=difference(*arms, over_seeds=False) if is_sharper else None,
-                seed_effects=effects,
-                churn=None if name == SUM else churn(arms[0][0], arms[1][0]),
-            )
-        )
-    return lines
+def _measured(left: Mapping[str, Answers], right: Mapping[str, Answers], have_one_sum: bool) -> list[ScoreLine]:
+    """A line for each task, and one for the sum of several where that means the same on both sides; no verdicts yet."""
+    lines = [_line(name, left[name].metric, [left[name]], [right[name]]) for name in left]
+    lines = [replace(line, churn=churn(left[line.score], right[line.score])) for line in lines]
+    is_sum = have_one_sum and len(left) > 1
+    return lines + ([_line(SUM, "", list(left.values()), list(right.values()))] if is_sum else [])
+
+
+def _line(score: str, metric: str, left: Sequence[Answers], right: Sequence[Answers]) -> ScoreLine:
+    effects = _seed_effect(left), _seed_effect(right)
+    found = difference(left, right)
+    is_sharper = found.p is not None and not any(effect and effect.is_visible for effect in effects)
+    return ScoreLine(
+        score=score,
+        metric=metric,
+        left=float(seed_scores(left).mean()),
+        right=float(seed_scores(right).mean()),
+        difference=found,
+        adjusted_p=found.p,
+        verdict=verdict(found, found.p),
+        sharper=difference(left, right, over_seeds=False) if is_sharper else None,
+        seed_effects=effects,
+        churn=None,
+    )
+
+
+def _with_verdict(line: ScoreLine, adjusted_p: float | None) -> ScoreLine:
+    return replace(line, adjusted_p=adjusted_p, verdict=verdict(line.difference, adjusted_p))
 
 
 def _seed_effect(arm: Sequence[Answers]) -> SeedEffect | None:

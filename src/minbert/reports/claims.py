@@ -1,88 +1,29 @@
-"""A claims file, results and their dev sets -> each sentence supported, contradicted or undecided, and by what.
+"""Claims, results and their dev sets -> each sentence supported, contradicted or undecided, and by what.
 
-Letters: S seeds, n examples.
+Letters: n examples.
 """
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
 
 from minbert.comparison import LEVEL, MARGIN, SEEDS_NEEDED, Answers, contrast, holm, seed_scores
-from minbert.errors import DataError, near, several
+from minbert.errors import DataError, near
 from minbert.experiments.compare import SUM, answers_of, differing
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Result
 from minbert.experiments.slices import length_gaps, overlaps, slices
 from minbert.metrics import Interval
-from minbert.schema import Table
+from minbert.reports.source import Claim, Requirement
 
 Groups = Mapping[str, Sequence[Result]]
 Judgement = Literal["supported", "contradicted", "undecided", "undecided (seeds)", "not run"]
 FEATURES: dict[str, Callable[[DevSet], NDArray[np.float64]]] = {"overlap": overlaps, "length gap": length_gaps}
-
-
-class Requirement(Table):
-    """What must hold for a claim to hold, once for each of `scores` and of `each_of`."""
-
-    left: Annotated[list[str], Field(min_length=1)]
-    """Groups of runs whose scores are added."""
-    right: list[str] = Field(default=[])
-    """Groups whose scores are taken away; without them the left ones are set beside 0."""
-    each_of: list[str] = Field(default=[])
-    """Groups that are each a `right` of their own."""
-    scores: Annotated[list[str], Field(min_length=1)]
-    """Tasks, or "sum"."""
-    statistic: Literal["metric", "mean", "cell", "precision-recall", "gap", "curve"] = "metric"
-    """metric: the task's own. mean: of the predictions. cell: share of dev with label `true` that is called
-    `predicted`. precision-recall: precision less recall, of class 1. gap: among examples with label `true`, the mean
-    `feature` of those called 1 less that of those called 0. curve: mean change of the metric from an epoch's end to the
-    next, over the epochs that trained the task, or did not (`trained`)."""
-    direction: Literal["higher", "lower", "equal", "not higher", "never"] = "higher"
-    """How left lies to right. equal: no difference above 0.01. not higher: by 0.01 at most. never: exactly 0."""
-    between: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    """In place of `direction`, two ends that the difference lies between."""
-    true: str | None = None
-    predicted: str | None = None
-    feature: Literal["overlap", "length gap"] | None = None
-    """overlap: share of words that both texts of a pair have. length gap: words that one has more than the other."""
-    trained: bool = True
-    part: str | None = None
-    """A part of dev by the name that `minbert compare` gives it, in place of all of it."""
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        needed = {"cell": ("true", "predicted"), "gap": ("true", "feature")}.get(self.statistic, ())
-        if lacking := [key for key in needed if getattr(self, key) is None]:
-            raise ValueError(f"statistic '{self.statistic}' needs {' and '.join(lacking)}")
-        if self.right and self.each_of:
-            raise ValueError("right and each_of exclude each other")
-        return self
-
-
-class Claim(Table):
-    """A sentence, and all that must hold for it to hold."""
-
-    name: str
-    says: str
-    """The sentence."""
-    needs: Annotated[list[Requirement], Field(min_length=1)]
-    remark: str = ""
-    """What a reader should know of how the sentence was read."""
-
-
-class ClaimsFile(Table):
-    """Sentences of one source."""
-
-    source: str
-    claims: Annotated[list[Claim], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -117,17 +58,6 @@ class _Test:
     interval_90: Interval | None = None
     p: float | None = None
     of_seeds: tuple[float, ...] = ()
-
-
-def read_claims(path: Path) -> ClaimsFile:
-    """Reads a claims file. Raises DataError naming every fault."""
-    try:
-        return ClaimsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        places = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise DataError(f"{path}: {several(places)}; correct it") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path} cannot be read ({error}); correct it") from None
 
 
 def judge(claims: Sequence[Claim], groups: Groups, dev: Mapping[str, DevSet]) -> list[Judged]:

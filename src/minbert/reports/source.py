@@ -1,0 +1,106 @@
+"""A source file (TOML) -> what a paper claims, asks and prints, as data that runs can be laid beside."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from minbert.errors import DataError, several
+from minbert.schema import Table
+
+
+class Requirement(Table):
+    """What must hold for a claim to hold, once for each of `scores` and of `each_of`."""
+
+    left: Annotated[list[str], Field(min_length=1)]
+    """Groups of runs whose scores are added."""
+    right: list[str] = Field(default=[])
+    """Groups whose scores are taken away; without them the left ones are set beside 0."""
+    each_of: list[str] = Field(default=[])
+    """Groups that are each a `right` of their own."""
+    scores: Annotated[list[str], Field(min_length=1)]
+    """Tasks, or "sum"."""
+    statistic: Literal["metric", "mean", "cell", "precision-recall", "gap", "curve"] = "metric"
+    """metric: the task's own. mean: of the predictions. cell: share of dev with label `true` that is called
+    `predicted`. precision-recall: precision less recall, of class 1. gap: among examples with label `true`, the mean
+    `feature` of those called 1 less that of those called 0. curve: mean change of the metric from an epoch's end to the
+    next, over the epochs that trained the task, or did not (`trained`)."""
+    direction: Literal["higher", "lower", "equal", "not higher", "never"] = "higher"
+    """How left lies to right. equal: no difference above 0.01. not higher: by 0.01 at most. never: exactly 0."""
+    between: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """In place of `direction`, two ends that the difference lies between."""
+    true: str | None = None
+    predicted: str | None = None
+    feature: Literal["overlap", "length gap"] | None = None
+    """overlap: share of words that both texts of a pair have. length gap: words that one has more than the other."""
+    trained: bool = True
+    part: str | None = None
+    """A part of dev by the name that `minbert compare` gives it, in place of all of it."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        needed = {"cell": ("true", "predicted"), "gap": ("true", "feature")}.get(self.statistic, ())
+        if lacking := [key for key in needed if getattr(self, key) is None]:
+            raise ValueError(f"statistic '{self.statistic}' needs {' and '.join(lacking)}")
+        if self.right and self.each_of:
+            raise ValueError("right and each_of exclude each other")
+        return self
+
+
+class Claim(Table):
+    """A sentence, and all that must hold for it to hold."""
+
+    name: str
+    says: str
+    """The sentence."""
+    needs: Annotated[list[Requirement], Field(min_length=1)]
+    remark: str = ""
+    """What a reader should know of how the sentence was read."""
+
+
+class TableRow(Table):
+    """A row of the source's own table of results."""
+
+    run: str
+    """The recipe that remakes it."""
+    scores: dict[str, float]
+    """By task, and "sum" as it is printed."""
+
+
+class Example(Table):
+    """An input that the source discusses, found in a task's dev set by words of it."""
+
+    task: str
+    words: Annotated[list[str], Field(min_length=1)]
+    """All of them occur in it, in any case."""
+    said: str = ""
+    """What the source says of it."""
+
+
+class Source(Table):
+    """A paper, or any other text about runs: what it claims, and the numbers that it prints."""
+
+    title: str
+    question: str = ""
+    """What it asks, in a sentence or two."""
+    claims: Annotated[list[Claim], Field(min_length=1)]
+    table: list[TableRow] = Field(default=[])
+    rows: dict[str, dict[str, int]] = Field(default={})
+    """Rows of its data sets: by task, then by split."""
+    examples: list[Example] = Field(default=[])
+    unclear: list[str] = Field(default=[])
+    """What it leaves unclear, and where it contradicts itself."""
+    differs: list[str] = Field(default=[])
+    """What the runs that remake it do otherwise, and what that may change."""
+
+
+def read_source(path: Path) -> Source:
+    """Reads a source file. Raises DataError naming every fault."""
+    try:
+        return Source.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        places = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise DataError(f"{path}: {several(places)}; correct it") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path} cannot be read ({error}); correct it") from None
