@@ -23,7 +23,9 @@ def results(runs: Path) -> list[Result]:
 
 
 def test_a_result_is_what_the_runs_records_say(runs: Path, results: list[Result]) -> None:
-    assert [(result.group, result.seed) for result in results] == [(g, s) for g in ("PCG", "SUM") for s in (1, 2, 3)]
+    assert [(result.group, result.seed) for result in results] == [
+        (g, s) for g in ("runs/PCG", "runs/SUM") for s in (1, 2, 3)
+    ]
     run, result = Run(runs / "PCG" / "seed-2"), results[1]
     steps = [record for record in run.records() if record["kind"] == "step"]
     assert result.updates == len(steps) == 12
@@ -92,7 +94,7 @@ def test_no_word_of_the_data_and_no_place_of_the_machine_is_kept(results: list[R
 def test_runs_that_are_not_complete_are_no_results(runs: Path) -> None:
     progress = runs / "PCG" / "seed-1" / "last" / "progress.json"
     progress.write_text(json.dumps(json.loads(progress.read_text()) | {"is_complete": False}))
-    assert [result.name for result in load_results(runs / "PCG")] == ["PCG seed 2", "PCG seed 3"]
+    assert [result.name for result in load_results(runs / "PCG")] == ["runs/PCG seed 2", "runs/PCG seed 3"]
     shutil.rmtree(runs / "PCG")
     shutil.rmtree(runs / "SUM")
     with pytest.raises(RunError, match="holds no complete run and no results"):
@@ -106,12 +108,14 @@ def test_results_are_laid_beside_the_very_rows_that_were_scored(
     kept = load_results(tmp_path / "kept")
     dev = dev_sets(kept, tmp_path)
     assert dev["mood"].examples.texts == [SST]
-    with pytest.raises(RunError, match=r"a.csv, on which PCG seed 1 was scored, does not exist; pass --data DIR"):
+    with pytest.raises(RunError, match=r"a.csv, on which runs/PCG seed 1 was scored, does not exist; pass --data DIR"):
         dev_sets(kept)
     (tmp_path / "a.csv").write_text("text,label\ngood,1\nbad,2\n")
-    with pytest.raises(RunError, match=r"a.csv is not the file that PCG seed 1 was scored on"):
+    with pytest.raises(RunError, match=r"a.csv is not the file that runs/PCG seed 1 was scored on"):
         dev_sets(load_results(runs))
     other = replace(results[1], data=results[1].data | {"b.csv": "0"})
     (tmp_path / "a.csv").unlink()
-    with pytest.raises(RunError, match="PCG seed 1 and PCG seed 2 were scored on different rows of task 'same'"):
+    with pytest.raises(
+        RunError, match="runs/PCG seed 1 and runs/PCG seed 2 were scored on different rows of task 'same'"
+    ):
         dev_sets([replace(r, answers={"same": r.answers["same"]}) for r in (results[0], other)])

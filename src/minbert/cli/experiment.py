@@ -31,7 +31,8 @@ ScaleOption = Annotated[
     float | None, typer.Option(min=0, max=1, help="Share of every epoch's updates to do, for a first look.")
 ]
 ResultsOption = Annotated[
-    Path | None, typer.Option("--results", help="Folder of kept results (see `keep`); runs that it holds are left out.")
+    Path | None,
+    typer.Option("--results", help="Folder of results: leave out what it holds; `run` adds what it completes."),
 ]
 JobsOption = Annotated[int, typer.Option(min=1, help="Runs at once; they share the cores.")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs: DIR/NAME/seed-K.")]
@@ -92,6 +93,8 @@ def run(
     from minbert.cli.show import messages, program, results
     from minbert.experiments.grid import check, expand
     from minbert.experiments.local import run_cells
+    from minbert.experiments.results import Result
+    from minbert.experiments.results import keep as keep_results
 
     cells = _left_of(expand(paths, runs, seeds, scale, overrides or (), data, keep_weights), kept)
     _show_readings(check(cells, skip_bad_rows))
@@ -101,6 +104,8 @@ def run(
     with interrupts() as interrupted, ExperimentDisplay(len(cells), len(cells) - left) as display:
         for news in run_cells(cells, jobs, skip_bad_rows, lambda: bool(interrupted)):
             display.show(news)
+            if news.kind == "done" and kept is not None:
+                keep_results([Result.of(news.cell.run)], kept)
             failures += [news] if news.kind == "failed" else []
     for news in failures:
         messages.print(f"failed: {news.cell.name}: {news.reason}", soft_wrap=True)

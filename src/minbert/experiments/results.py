@@ -58,7 +58,7 @@ class Conflict:
 class Result:
     """A complete run as far as its numbers go.
 
-    `group` is its folder's path below the folder of all runs, without the seed. `answers` hold for each task a class
+    `group` is what `group_of` says. `answers` hold for each task a class
     number or a head's own score for each row of dev [n], those of the last update; `batches` how many batches of a task
     it learned from, `seconds` what its updates took, `angle` the mean degrees between the summed and the used gradient.
     """
@@ -79,7 +79,7 @@ class Result:
     answers: dict[str, Array]
 
     @classmethod
-    def of(cls, run: Run, group: str) -> Self:
+    def of(cls, run: Run) -> Self:
         """What a complete run's folder holds."""
         recipe, about, records = run.recipe(), run.environment(), run.records()
         steps = [record for record in records if record["kind"] == "step"]
@@ -88,7 +88,7 @@ class Result:
         batches = Counter(task for step in steps for task in step["losses"])
         angles = [step["surgery_angle"] for step in steps if step["surgery_angle"] is not None]
         return cls(
-            group=group,
+            group=group_of(run.folder),
             seed=recipe.seed,
             recipe=recipe,
             about={key: about[key] for key in ABOUT},
@@ -141,27 +141,17 @@ def load_results(folder: Path) -> list[Result]:
     """Every complete run below a folder, or all runs of a folder of results; by group and seed. Raises RunError."""
     if (folder / RUNS).is_file():
         return _kept(folder)
-    found = [Result.of(run, group) for group, run in _complete_runs(folder)]
+    runs = [Run(file.parent) for file in folder.rglob("recipe.toml")]
+    found = [Result.of(run) for run in runs if run.progress().is_complete]
     if not found:
         raise RunError(f"{folder} holds no complete run and no results; name the folder of an experiment's runs")
-    return found
+    return sorted(found, key=lambda result: (result.group, result.seed))
 
 
-def _complete_runs(folder: Path) -> list[tuple[str, Run]]:
-    """Complete runs with their groups. A run in seed-K belongs to the folder that holds it."""
-    runs = [Run(file.parent) for file in sorted(folder.rglob("recipe.toml"))]
-    complete = [run for run in runs if run.progress().is_complete]
-    return sorted(
-        ((_group_of(run.folder, folder), run) for run in complete),
-        key=lambda found: (found[0], found[1].recipe().seed),
-    )
-
-
-def _group_of(run: Path, folder: Path) -> str:
-    """The path of a run's group below the folder of all; the group's own name where that is the folder, or a part."""
-    group = run.parent if run.name.startswith("seed-") else run
-    is_below = group.is_relative_to(folder) and group != folder
-    return group.relative_to(folder).as_posix() if is_below else group.resolve().name
+def group_of(run: Path) -> str:
+    """The name of a run's group, after the folder that holds the groups: tuned/PCG-200 of runs/tuned/PCG-200/seed-1."""
+    group = run.resolve().parent if run.name.startswith("seed-") else run.resolve()
+    return f"{group.parent.name}/{group.name}"
 
 
 def keep(results: Iterable[Result], folder: Path) -> list[Result]:

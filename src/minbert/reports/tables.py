@@ -1,0 +1,144 @@
+"""Numbers of results -> Markdown tables, each with the words that a reader needs beside it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
+
+from minbert.comparison import SEEDS_NEEDED, Difference, contrast
+from minbert.experiments.compare import SUM, ScoreLine, answers_of
+from minbert.experiments.devsets import DevSet
+from minbert.experiments.results import Result
+from minbert.metrics import Interval, correlation_interval, proportion_interval, total
+from minbert.reports.claims import Judged
+from minbert.reports.source import Source
+
+Groups = Mapping[str, Sequence[Result]]
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A table whose first `left` columns are words and whose other columns are numbers."""
+    ruler = ["---"] * left + ["--:"] * (len(columns) - left)
+    lines = [[_cell(cell) for cell in row] for row in (columns, ruler, *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A score, or a word where it is undefined; a minus that is as long as a plus."""
+    return "undefined" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign."""
+    return "" if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def between(interval: Interval | None, form: str = "{:+.3f}") -> str:
+    """Both ends of an interval, or nothing."""
+    return "" if interval is None else " to ".join(form.format(end) for end in interval).replace("-", "−")
+
+
+def scores(groups: Groups, dev: Mapping[str, DevSet], source: Source | None) -> str:
+    """Every group's dev scores at the last update: means over seeds, each with its interval, beside the source's."""
+    tasks = [name for name in dev if any(name in group[0].answers for group in groups.values())]
+    printed = {row.run: row.scores for row in source.table} if source else {}
+    rows = [["always one answer", "", *(number(_baseline(groups, name)) for name in tasks), ""] + [""] * bool(printed)]
+    for name, group in _in_order(groups, list(printed)).items():
+        cells = [_score(group, dev, [task]) if task in group[0].answers else "" for task in tasks]
+        whole = _score(group, dev, tasks) if len(tasks) > 1 and group[0].answers.keys() == set(tasks) else ""
+        theirs = printed.get(name, {})
+        beside = [" / ".join(number(theirs[key]) for key in (*tasks, SUM) if key in theirs)] if printed else []
+        rows.append([name, str(len(group)), *cells, whole, *beside])
+    columns = ["run", "seeds", *tasks, SUM, *(["the paper's"] if printed else [])]
+    return markdown(columns, rows)
+
+
+def _in_order(groups: Groups, first: Sequence[str]) -> dict[str, Sequence[Result]]:
+    """The groups, those of the source's table first and in its order."""
+    known = [name for name in first if name in groups]
+    return {name: groups[name] for name in (*known, *(name for name in groups if name not in known))}
+
+
+def _baseline(groups: Groups, task: str) -> float | None:
+    found = [group[0].baselines[task] for group in groups.values() if task in group[0].baselines]
+    return found[0] if found else None
+
+
+def _score(group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequence[str]) -> str:
+    """A mean over seeds with its 95 % interval, over seeds and examples where there are enough seeds."""
+    values = [total({name: result.scores[name] for name in tasks}) for result in group]
+    if len(tasks) == 1 and any(result.scores[tasks[0]] is None for result in group):
+        return "undefined"
+    return f"{number(fmean(values))} ({between(score_interval(group, dev, tasks), '{:.3f}') or 'no interval'})"
+
+
+def score_interval(group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequence[str]) -> Interval | None:
+    """Over seeds and examples; below three seeds that of one run over examples alone, where a formula is known."""
+    if len(group) >= SEEDS_NEEDED:
+        return contrast([(1.0, list(answers_of(group, dev, tasks).values()))]).interval
+    metric, value = group[0].recipe.tasks[tasks[0]].metric, group[0].scores[tasks[0]]
+    if len(tasks) > 1 or value is None or metric not in ("accuracy", "pearson"):
+        return None
+    n = len(dev[tasks[0]])
+    return proportion_interval(value, n) if metric == "accuracy" else correlation_interval(value, n)
+
+
+def seeds(groups: Groups) -> str:
+    """How far the seeds of each group lie apart, and what a run cost."""
+    rows = []
+    for name, group in groups.items():
+        sums = [total(result.scores) for result in group]
+        spread = number(stdev(sums)) if len(sums) > 1 else ""
+        batches = ", ".join(f"{task} {count:,}" for task, count in group[0].batches.items())
+        angle = "" if group[0].angle is None else f"{fmean(result.angle or 0 for result in group):.1f}"
+        minutes = f"{fmean(result.seconds for result in group) / 60:.1f}"
+        rows.append([name, ", ".join(str(result.seed) for result in group), batches or "none", spread, angle, minutes])
+    columns = ("run", "seeds", "batches of a task", "sd of the sum", "surgery's angle, degrees", "minutes of updates")
+    return markdown(columns, rows, left=3)
+
+
+def contrasts(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
+    """Differences of pairs of groups with their verdicts."""
+    rows = []
+    for name, lines in pairs:
+        for line in lines:
+            sharper = "" if line.sharper is None else between(line.sharper.interval)
+            ends = [signed(line.difference.value), between(line.difference.interval), sharper]
+            rows.append([name, line.score, *ends, _p(line.adjusted_p), line.verdict, _visible(line.difference)])
+    ends = ["difference", "95 % interval", "the same, seeds kept"]
+    return markdown(("left − right", "score", *ends, "p (Holm)", "left is", "visible from"), rows, left=2)
+
+
+def _p(p: float | None) -> str:
+    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _visible(found: Difference) -> str:
+    return "" if found.smallest_visible is None else number(found.smallest_visible)
+
+
+def churn(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
+    """Answers that two groups do not share, beside what another seed alone changes."""
+    rows = []
+    for name, lines in pairs:
+        for line in lines:
+            if line.churn is not None:
+                form = "{:.1%}" if line.churn.gained is not None else "{:.3f} apart"
+                parts = (line.churn.changed, line.churn.reseeded, line.churn.gained, line.churn.lost)
+                rows.append([name, line.score, *("" if part is None else form.format(part) for part in parts)])
+    return markdown(("left and right", "task", "changed", "by another seed", "gained", "lost"), rows, left=2)
+
+
+def claims(judged: Sequence[Judged]) -> str:
+    """A line for every claim: what is said, and how it stands."""
+    return markdown(("claim", "judgement"), [[one.claim.says, one.judgement] for one in judged], left=2)
+
+
+def findings(judged: Judged) -> str:
+    """What a claim's judgement rests on."""
+    rows = [
+        [f.what, "" if f.value is None else signed(f.value), between(f.interval), f.judgement] for f in judged.findings
+    ]
+    return markdown(("what was compared", "difference", "95 % interval", "judgement"), rows)
