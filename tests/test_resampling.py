@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.metrics import precision_score, recall_score
 
 from minbert import resampling
-from minbert.metrics import METRICS
+from minbert.metrics import METRICS, f1
 from minbert.resampling import RESAMPLED, draw_counts, resample
 
 Array = NDArray[np.float64]
@@ -43,18 +42,26 @@ def test_every_metric_can_be_resampled() -> None:
     assert list(RESAMPLED)[: len(METRICS)] == list(METRICS)
 
 
+def share(chosen: Array) -> float:
+    """The mean of what is true of some examples; of none, no number."""
+    return float(chosen.mean()) if len(chosen) else np.nan
+
+
 LITERAL: dict[str, Callable[[Array, Array], float]] = {
     "mean": lambda predictions, labels: predictions.mean(),
+    "precision": lambda predictions, labels: share(labels[predictions == 1] == 1),
+    "recall": lambda predictions, labels: share(predictions[labels == 1] == 1),
+    "f1": lambda predictions, labels: np.nan if (score := f1(predictions == 1, labels == 1)) is None else score,
     "precision-recall": lambda predictions, labels: (
-        precision_score(labels == 1, predictions == 1, zero_division=np.nan)
-        - recall_score(labels == 1, predictions == 1, zero_division=np.nan)
+        share(labels[predictions == 1] == 1) - share(predictions[labels == 1] == 1)
     ),
-    "gap": lambda predictions, labels: (
-        labels[predictions == 1].mean() - labels[predictions != 1].mean()
-        if 0 < (predictions == 1).sum() < len(labels)
-        else np.nan
-    ),
+    "gap": lambda predictions, labels: share(labels[predictions == 1]) - share(labels[predictions != 1]),
+    "part-rest": lambda predictions, labels: share(predictions[labels == 1]) - share(predictions[labels != 1]),
 }
+
+
+def test_all_else_that_can_be_resampled_has_a_literal_version() -> None:
+    assert set(RESAMPLED) == set(METRICS) | set(LITERAL)
 
 
 @given(n=st.integers(1, 30), seed=st.integers(0, 999), classes=st.integers(1, 3))

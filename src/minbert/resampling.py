@@ -124,12 +124,33 @@ def mean(predictions: Numbers, _labels: Numbers, counts: Array) -> Array:
     return means
 
 
+def precision(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
+    """Of class 1, tp / (tp + fp) in every draw: [S, n], [n], [D, n] -> [D, S]; undefined where nothing is called so."""
+    named = predictions == 1
+    return _ratio(_met(named & (labels == 1), counts), _met(named, counts))
+
+
+def recall(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
+    """Of class 1, tp / (tp + fn) in every draw: [S, n], [n], [D, n] -> [D, S]; undefined where nothing is so."""
+    true = labels == 1
+    return _ratio(_met((predictions == 1) & true, counts), _met(true[None], counts))
+
+
+def f1(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
+    """Of class 1, `metrics.f1` in every draw: [S, n], [n], [D, n] -> [D, S]."""
+    named, true = predictions == 1, labels == 1
+    return _ratio(2 * _met(named & true, counts), _met(named, counts) + _met(true[None], counts))
+
+
 def precision_less_recall(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
-    """Of class 1, tp / (tp + fp) - tp / (tp + fn) in every draw: [S, n], [n], [D, n] -> [D, S]."""
-    hits = counts @ ((predictions == 1) & (labels == 1)).astype(np.float64).T
-    precision = _ratio(hits, counts @ (predictions == 1).astype(np.float64).T)
-    recall = _ratio(hits, counts @ (labels == 1).astype(np.float64)[:, None] * np.ones_like(hits))
-    return precision - recall
+    """Of class 1, the difference of both in every draw: [S, n], [n], [D, n] -> [D, S]."""
+    return precision(predictions, labels, counts) - recall(predictions, labels, counts)
+
+
+def _met(rows: NDArray[np.bool_], counts: Array) -> Array:
+    """How many of the marked examples each draw holds: [S, n], [D, n] -> [D, S]."""
+    met: Array = counts @ rows.astype(np.float64).T
+    return met
 
 
 def gap(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
@@ -137,6 +158,13 @@ def gap(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
     named = (predictions == 1).astype(np.float64)
     inside, outside = ((counts @ (part * labels).T, counts @ part.T) for part in (named, 1 - named))
     return _ratio(*inside) - _ratio(*outside)
+
+
+def part_less_rest(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
+    """The mean prediction where the label is 1 less that where it is not: [S, n], [n], [D, n] -> [D, S]."""
+    inside, outside = counts * (labels == 1), counts * (labels != 1)
+    means = [_ratio(part @ predictions.astype(np.float64).T, part.sum(1, keepdims=True)) for part in (inside, outside)]
+    return means[0] - means[1]
 
 
 def _ratio(top: Array, bottom: Array) -> Array:
@@ -149,6 +177,10 @@ RESAMPLED = {
     "pearson": pearson,
     "spearman": spearman,
     "mean": mean,
+    "precision": precision,
+    "recall": recall,
+    "f1": f1,
     "precision-recall": precision_less_recall,
     "gap": gap,
+    "part-rest": part_less_rest,
 }
