@@ -1,0 +1,151 @@
+"""Results and dev sets -> the numbers that figures draw, a table a figure.
+
+A group holds the results of one recipe's seeds. Letters: n examples, K classes.
+"""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from minbert import metrics
+from minbert.experiments.devsets import DevSet
+from minbert.experiments.results import ENCODER, Result
+
+Group = Sequence[Result]
+Groups = Mapping[str, Group]
+NULL = "null"
+BINS = 10
+METRIC_NAMES = {"macro-f1": "macro F1", "pearson": "Pearson's r", "spearman": "Spearman's r"}
+
+
+def curves(groups: Groups) -> pl.DataFrame:
+    """Each task's own metric at every epoch's end, its best constant answer, and who had the epoch to itself."""
+    rows = [
+        (title, name, metric, point.epoch, _trained(result, point.epoch), result.baselines[name], values[metric])
+        for title, group in groups.items()
+        for result in group
+        for point in {point.epoch: point for point in result.curve}.values()  # the last of an epoch
+        for name, values in point.metrics.items()
+        for metric in [str(result.recipe.tasks[name].metric)]
+    ]
+    keys = {"group": pl.String, "task": pl.String, "metric": pl.String, "epoch": pl.Int64, "trained": pl.String}
+    return _over_seeds(rows, keys | {"constant": pl.Float64})
+
+
+def _trained(result: Result, epoch: int) -> str | None:
+    order = result.recipe.order
+    return order[(epoch - 1) % len(order)] if result.recipe.schedule.kind == "round-robin" and epoch else None
+
+
+def conflict(groups: Groups) -> pl.DataFrame:
+    """Pairs of tasks in the whole encoder by epoch, and as "null" the lowest and the highest task's own cosine.
+
+    A group that has no pair has nothing to set beside a null, so it has none.
+    """
+    rows = [
+        (title, row.between, row.epoch, row.cosine)
+        for title, group in groups.items()
+        for result in group
+        for row in result.conflict
+        if row.layer == ENCODER
+    ]
+    data = _over_seeds(rows, {"group": pl.String, "between": pl.String, "epoch": pl.Int64})
+    is_pair, mean = pl.col("between").str.contains("/"), pl.col("mean")
+    pairs = data.filter(is_pair)
+    ends = [pl.lit(None, pl.Float64).alias("mean"), mean.min().alias("low"), mean.max().alias("high")]
+    nulls = data.filter(~is_pair & pl.col("group").is_in(pairs["group"].unique().to_list())).group_by("group", "epoch")
+    null = nulls.agg(pl.lit(NULL).alias("between"), *ends, pl.col("seeds").max()).sort("epoch")
+    return pl.concat([pairs, null.select(data.columns)])
+
+
+def conflict_by_layer(group: Group) -> pl.DataFrame:
+    """Pairs of tasks by part of the encoder; a seed's mean is over updates, so an epoch weighs as many as it has."""
+    found: dict[tuple[int, str, str], list[tuple[float, int]]] = {}
+    for result in group:
+        for row in result.conflict:
+            if row.layer != ENCODER and "/" in row.between:
+                found.setdefault((result.seed, row.between, row.layer), []).append((row.cosine, row.count))
+    depths = {layer: place for place, layer in enumerate(sorted({layer for _, _, layer in found}, key=_depth))}
+    rows = [
+        (between, depths[layer], layer, sum(c * n for c, n in cosines) / sum(n for _, n in cosines))
+        for (_, between, layer), cosines in found.items()
+    ]
+    return _over_seeds(rows, {"between": pl.String, "depth": pl.Int64, "layer": pl.String})
+
+
+def _depth(layer: str) -> tuple[int, int]:
+    """Where a part of the encoder stands from its input on."""
+    number = re.search(r"\d+", layer)
+    return (1, int(number[0])) if number else (0 if layer == "embeddings" else 2, 0)
+
+
+def confusion(group: Group, dev: DevSet) -> pl.DataFrame:
+    """K * K rows: counts, summed over seeds, and per cent of the true class; null where no example is of it."""
+    labels = dev.task.labels or []
+    counts = sum(metrics.confusion(result.answers[dev.name], dev.labels, len(labels)) for result in group)
+    names = itertools.product(labels, repeat=2)
+    data = pl.DataFrame(list(names), {"true": pl.String, "predicted": pl.String}, orient="row")
+    data = data.with_columns(pl.Series("count", np.ravel(counts), pl.Int64))
+    of_class = pl.col("count").sum().over("true")
+    return data.with_columns(pl.when(of_class > 0).then(100 * pl.col("count") / of_class).alias("percent"))
+
+
+def scatter(groups: Groups, dev: DevSet) -> pl.DataFrame:
+    """True and predicted scores of each group's first seed, n rows a group."""
+    firsts = {title: min(group, key=lambda result: result.seed) for title, group in groups.items()}
+    return pl.concat(
+        pl.DataFrame({"group": title, "seed": result.seed, "true": dev.labels, "predicted": result.answers[dev.name]})
+        for title, result in firsts.items()
+    )
+
+
+def balance(devs: Mapping[str, DevSet]) -> pl.DataFrame:
+    """How often each label occurs in each dev set; scores in bins of equal width."""
+    return pl.concat(_label_counts(dev) for dev in devs.values())
+
+
+def _label_counts(dev: DevSet) -> pl.DataFrame:
+    if dev.task.is_regression:
+        ends = np.linspace(*dev.task.bounds, BINS + 1).round(9)  # as they are written, so that 3.4 opens a bin at 3.4
+        counts, _ = np.histogram(dev.labels, ends)
+        names = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(ends.tolist())]
+    else:
+        names = list(dev.task.labels or ())
+        counts = np.bincount(dev.labels.astype(int), minlength=len(names))
+    return pl.DataFrame({"task": dev.name, "label": names, "count": counts, "percent": 100 * counts / len(dev)})
+
+
+def _over_seeds(rows: Sequence[tuple[object, ...]], keys: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    """Mean, least and greatest of each row's last entry over the seeds that have one, and how many do.
+
+    Words stand in the order in which they came.
+    """
+    frame, value = pl.DataFrame(rows, {**keys, "value": pl.Float64}, orient="row"), pl.col("value")
+    ends = [value.mean().alias("mean"), value.min().alias("low"), value.max().alias("high")]
+    words = {key: frame[key].drop_nulls().unique(maintain_order=True) for key in keys if keys[key] == pl.String}
+    order = [pl.col(key).cast(pl.Enum(words[key])) if key in words else pl.col(key) for key in keys]
+    return frame.group_by(*keys).agg(*ends, value.count().alias("seeds")).sort(order)
+
+
+def most_seeds(groups: Groups) -> int:
+    """Of the group that has the most."""
+    return max(len(group) for group in groups.values())
+
+
+def of_seeds(groups: Groups, data: pl.DataFrame) -> str:
+    """How a caption's first sentence ends: seeds, and what lines and bands are."""
+    least, most = min(len(group) for group in groups.values()), most_seeds(groups)
+    lacking = " Where a seed has no value, it is left out." if (data["seeds"] < most).any() else ""
+    if most == 1:
+        return f"; one seed, so without a band.{lacking}"
+    number = f"{most}" if least == most else f"{least} to {most}"
+    return f"; lines are means over {number} seeds, bands run from the lowest to the highest.{lacking}"
+
+
+def parts(data: pl.DataFrame, column: str) -> list[tuple[str, pl.DataFrame]]:
+    """The rows of each word in a column, in order."""
+    found = data.partition_by(column, maintain_order=True, as_dict=True)
+    return [(str(key), part) for (key,), part in found.items()]
