@@ -8,7 +8,7 @@ import pytest
 from experiments.planted import N, answered, group_of, mood_set, result
 from minbert.errors import RunError
 from minbert.experiments.compare import compare, differing
-from minbert.experiments.slices import slices
+from minbert.experiments.slices import NEGATION, slices
 
 DEV = {"mood": mood_set()}
 MOOD = DEV["mood"]
@@ -100,3 +100,15 @@ def test_parts_cover_dev_and_small_ones_are_left_out() -> None:
     assert by == {"length": N, "label": N, "negation": N}
     assert [part.name for part in parts if part.kind == "label"] == ["bad", "fair", "good"]
     assert not any(part.kind in ("numbers", "overlap") for part in parts), "no text has a number, and none is a pair"
+
+
+@pytest.mark.parametrize("text", ["It is not good", "ca n't lift", "I can’t", "DONT go", "nor this", "Nobody came"])
+def test_a_negation(text: str) -> None:
+    assert NEGATION.search(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["I want it", "ten percent", "a different president", "entertainment", "notes on Norway"]
+)
+def test_no_negation(text: str) -> None:
+    assert not NEGATION.search(text)

@@ -69,7 +69,7 @@ def test_what_is_kept_is_what_was_there(runs: Path, results: list[Result], tmp_p
         ]
         assert np.allclose([c.cosine for c in after.conflict], [c.cosine for c in before.conflict], atol=1e-6)
         assert after.recipe.tasks["mood"].train == "a.csv"
-        paths = {"answers": {}, "conflict": [], "recipe": before.recipe}
+        paths = {"answers": {}, "conflict": [], "recipe": before.recipe, "folder": None}
         assert replace(after, **paths) == replace(before, **paths)  # type: ignore[arg-type]
 
 

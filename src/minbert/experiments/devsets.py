@@ -1,24 +1,25 @@
 """Results and the data they were scored on -> each task's dev examples, row for row as the runs answered them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from minbert.data import Examples, Labels, read_splits
+from minbert.data import Examples, Labels, Reading, read_splits
 from minbert.errors import RunError
 from minbert.experiments.results import Result
 from minbert.runs import digest
-from minbert.tasks import SPLITS, Task
+from minbert.tasks import SPLITS, Split, Task
 
 
 @dataclass(frozen=True)
 class DevSet:
-    """A task's n dev examples; `path` is the file that they come from."""
+    """A task's n dev examples; `path` is the file that they come from, and `readings` what its files gave by split."""
 
     name: str
     task: Task
     path: Path
     examples: Examples
+    readings: Mapping[Split, Reading] = field(default_factory=dict)
 
     @property
     def labels(self) -> Labels:
@@ -58,15 +59,16 @@ def _digests(result: Result, task: Task) -> list[str | None]:
 
 
 def _read(name: str, task: Task, result: Result, data: Path | None) -> DevSet:
-    files = {split: file for split in SPLITS if split != "test" and (file := getattr(task, split))}
+    files = {split: file for split in SPLITS if (file := getattr(task, split))}
     if data is not None:
         files = {split: str(data / Path(file).name) for split, file in files.items()}
+    files = {split: file for split, file in files.items() if split != "test" or Path(file).is_file()}
     path = Path(files["train" if task.holdout else "dev"])
     if not path.is_file():
         raise RunError(f"{path}, on which {result.name} was scored, does not exist; pass --data DIR with that file")
     if digest(path) != result.data.get(path.name):
         raise RunError(f"{path} is not the file that {result.name} was scored on; pass --data DIR with that one")
-    _, readings = read_splits(task.model_copy(update=files | {"test": None}), skip_bad_rows=True)
+    _, readings = read_splits(task.model_copy(update={"test": None} | files), skip_bad_rows=True)
     examples = readings["dev"].examples
     assert len(examples) == len(result.answers[name])
-    return DevSet(name, task, path, examples)
+    return DevSet(name, task, path, examples, readings)

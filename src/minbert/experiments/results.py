@@ -25,7 +25,7 @@ from minbert.tasks import SPLITS, Task
 
 Array = NDArray[np.float64]
 ENCODER = "all"  # layers
-ABOUT = ("processor", "system", "device", "vector_instructions", "threads", "float32_matmul_precision", "packages")
+ABOUT = ("processor", "device", "vector_instructions", "threads", "float32_matmul_precision", "packages")
 RUNS, ANSWERS, CONFLICT = "runs.jsonl", "answers.parquet", "conflict.parquet"
 
 
@@ -77,6 +77,8 @@ class Result:
     curve: list[Point]
     conflict: list[Conflict]
     answers: dict[str, Array]
+    folder: Path | None = None
+    """The run's, with all that is not kept; None among kept results."""
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -105,6 +107,7 @@ class Result:
                 name: metric_input(recipe.tasks[name], run.read_predictions(name, recipe.tasks[name]))
                 for name in evaluations[-1]["metrics"]
             },
+            folder=run.folder,
         )
 
     @property
@@ -192,7 +195,7 @@ def holds(results: Iterable[Result], recipe: Recipe) -> bool:
 def _line(result: Result) -> dict[str, Any]:
     """All but what the Parquet files hold."""
     plain = {field.name: getattr(result, field.name) for field in fields(result)}
-    del plain["answers"], plain["conflict"]
+    del plain["answers"], plain["conflict"], plain["folder"]
     return plain | {
         "recipe": result.recipe.model_dump(mode="json", exclude_none=True),
         "curve": [asdict(point) for point in result.curve],

@@ -15,7 +15,11 @@ from minbert.errors import DataError, shown
 from minbert.experiments.devsets import DevSet
 from minbert.tables import as_text, read_table
 
-NEGATION = re.compile(r"\b(no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|without|\w+n['’]?t)\b", re.I)
+NEGATION = re.compile(
+    r"\b(no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|without)\b|n['’]t\b"
+    r"|\b(do|does|did|is|are|was|were|has|have|had|wo|would|ca|could|should)nt\b",
+    re.IGNORECASE,
+)
 NUMBER = re.compile(r"\d")
 WORD = re.compile(r"\w+")
 VALUES = 12  # of a column, that are slices; the rest is one more

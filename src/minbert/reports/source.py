@@ -85,6 +85,10 @@ class Source(Table):
     question: str = ""
     """What it asks, in a sentence or two."""
     claims: Annotated[list[Claim], Field(min_length=1)]
+    contrasts: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default=[])
+    """Pairs of runs, left and right, whose difference is the main question: a family written before any run."""
+    final: str = ""
+    """The run that its error analysis is about."""
     table: list[TableRow] = Field(default=[])
     rows: dict[str, dict[str, int]] = Field(default={})
     """Rows of its data sets: by task, then by split."""

@@ -1,9 +1,13 @@
 """Numbers of results -> Markdown tables, each with the words that a reader needs beside it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 
+import numpy as np
+
 from minbert.comparison import SEEDS_NEEDED, Difference, contrast
+from minbert.data import Reading
 from minbert.experiments.compare import SUM, ScoreLine, answers_of
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Result
@@ -51,7 +55,7 @@ def scores(groups: Groups, dev: Mapping[str, DevSet], source: Source | None) -> 
         theirs = printed.get(name, {})
         beside = [" / ".join(number(theirs[key]) for key in (*tasks, SUM) if key in theirs)] if printed else []
         rows.append([name, str(len(group)), *cells, whole, *beside])
-    columns = ["run", "seeds", *tasks, SUM, *(["the paper's"] if printed else [])]
+    columns = ["run", "seeds", *tasks, SUM, *([f"the paper's {' / '.join([*tasks, SUM])}"] if printed else [])]
     return markdown(columns, rows)
 
 
@@ -142,3 +146,59 @@ def findings(judged: Judged) -> str:
         [f.what, "" if f.value is None else signed(f.value), between(f.interval), f.judgement] for f in judged.findings
     ]
     return markdown(("what was compared", "difference", "95 % interval", "judgement"), rows)
+
+
+def data(dev: Mapping[str, DevSet], rows: Mapping[str, Mapping[str, int]]) -> str:
+    """Rows of every split beside the source's, and how the labels of train and dev lie."""
+    lines = []
+    for name, task in dev.items():
+        for split, reading in task.readings.items():
+            theirs = rows.get(name, {}).get(split)
+            beside = [f"{theirs:,}" if theirs else ""] if rows else []
+            left_out = str(len(reading.bad_rows)) if reading.bad_rows else ""
+            lines.append([name, split, f"{len(reading.examples):,}", left_out, *beside, _balance(task, reading)])
+    beside = ["the paper's rows"] if rows else []
+    return markdown(("task", "split", "usable rows", "left out", *beside, "labels"), lines, left=2)
+
+
+def _balance(dev: DevSet, reading: Reading) -> str:
+    labels = reading.examples.labels
+    if labels is None:
+        return "none"
+    if dev.task.is_regression:
+        quarters = ", ".join(f"{value:.1f}" for value in np.quantile(labels, [0.25, 0.5, 0.75]))
+        return f"mean {labels.mean():.2f}; quartiles {quarters}"
+    shares = [(labels == place).mean() for place in range(len(dev.task.labels or ()))]
+    return ", ".join(f"{name}: {share:.0%}" for name, share in zip(dev.task.labels or (), shares, strict=True))
+
+
+def making(results: Sequence[Result]) -> str:
+    """Runs, updates and hours in all; on what machines and with what versions."""
+    hours = sum(result.seconds for result in results) / 3600
+    updates = sum(result.updates for result in results)
+    parts = [f"{len(results):,} runs, {updates:,} updates, {hours:.1f} hours of updates in all, evaluations apart."]
+    keys = {"processor": "Processors", "device": "Devices", "threads": "Threads a run"}
+    keys |= {"float32_matmul_precision": "Kernels for float32 products"}
+    for key, title in keys.items():
+        counts = Counter(str(result.about[key]) for result in results if key in result.about)
+        parts.append(f"{title}: " + "; ".join(f"{value} ({count} runs)" for value, count in counts.most_common()) + ".")
+    versions = Counter(
+        ", ".join(f"{name} {version}" for name, version in result.about.get("packages", {}).items())
+        for result in results
+    )
+    parts.append("Versions: " + "; ".join(f"{value} ({count} runs)" for value, count in versions.most_common()) + ".")
+    return "\n\n".join(parts)
+
+
+SCORES_NOTE = """In brackets the 95 % interval: with three seeds or more over seeds and dev examples (Multi-Bootstrap),
+with fewer that of one run over other examples of the same kind, which says nothing about other seeds. No checkpoint was
+chosen on dev: every score is that of the last update."""
+CONTRASTS_NOTE = """Difference of the means over seeds; the 95 % interval resamples seeds and examples (Multi-Bootstrap,
+Sellam et al. 2022). "The same, seeds kept" resamples examples alone; it is given where seeds differ no more than their
+single answers explain, and is too narrow elsewhere. p is adjusted for all scores of the table (Holm 1979). "Visible
+from" is the true difference that such an experiment finds four times in five."""
+CONFLICT_NOTE = """The cosine between two tasks' gradients in the encoder, before any surgery. Two small batches of one
+and the same task disagree too: that is the null, and conflict between tasks is only what lies below it."""
+CLAIMS_NOTE = """A claim is supported where everything that it needs is shown, and contradicted where the opposite of a
+part is; all tests together are one family (Holm 1979). Below three seeds a run nothing is judged. Curves are judged by
+whether all seeds agree, on these dev rows alone: their interval is the range over seeds."""

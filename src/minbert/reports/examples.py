@@ -1,0 +1,75 @@
+"""Inputs that a source discusses -> what the runs answered to them; and what the files of the tasks look like."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from minbert.experiments.devsets import DevSet
+from minbert.experiments.results import Result
+from minbert.predictions import answer
+from minbert.recipes import STARTER
+from minbert.reports import tables
+from minbert.reports.source import Example
+from minbert.tasks import BUILT_IN
+
+FORMAT_ROWS = 2  # of a starter file that are shown
+
+
+def section(
+    examples: Sequence[Example], groups: Mapping[str, Sequence[Result]], dev: Mapping[str, DevSet], with_text: bool
+) -> str:
+    """Every example's rows of dev with the answers of each group's seeds; the examples that dev has not are named."""
+    parts, lacking = ["## The paper's own examples"], []
+    for task in dict.fromkeys(example.task for example in examples):
+        rows = []
+        for example in (one for one in examples if one.task == task):
+            found = list(_rows_with(example.words, dev[task])) if task in dev else []
+            rows += [_row(place, dev[task], groups, example, with_text) for place in found]
+            lacking += [] if found else [f"“{' … '.join(example.words)}” ({task})"]
+        if rows:
+            parts += [f"### {task}", tables.markdown(("row", "text", "label", *groups), rows, left=2)]
+    if lacking:
+        parts.append(f"Not among our dev rows: {', '.join(lacking)}.")
+    return "\n\n".join(parts)
+
+
+def _rows_with(words: Sequence[str], dev: DevSet) -> Iterator[int]:
+    """Places of the examples in which all the words occur."""
+    for place, texts in enumerate(zip(*dev.examples.texts, strict=True)):
+        whole = " ".join(texts).casefold()
+        if all(word.casefold() in whole for word in words):
+            yield place
+
+
+def _row(
+    place: int, dev: DevSet, groups: Mapping[str, Sequence[Result]], example: Example, with_text: bool
+) -> list[str]:
+    texts = " / ".join(column[place].strip() for column in dev.examples.texts)
+    shown = texts if with_text else f"id {dev.examples.ids[place]}: “{' … '.join(example.words)}”"
+    answers = [_answers(group, dev, place) if dev.name in group[0].answers else "" for group in groups.values()]
+    return [str(place + 1), shown, _said(dev, float(dev.labels[place])), *answers]
+
+
+def _answers(group: Sequence[Result], dev: DevSet, place: int) -> str:
+    """What the seeds answered: scores from low to high, classes by how many seeds gave them."""
+    values = [float(result.answers[dev.name][place]) for result in group]
+    if dev.task.is_regression:
+        return " to ".join(dict.fromkeys([f"{min(values):.1f}", f"{max(values):.1f}"]))
+    counts = Counter(_said(dev, value) for value in values)
+    return ", ".join(
+        name if count == len(values) else f"{name} ({count} of {len(values)})" for name, count in counts.items()
+    )
+
+
+def _said(dev: DevSet, value: float) -> str:
+    return f"{value:.1f}" if dev.task.is_regression else str(answer(dev.task, value))
+
+
+def formats() -> str:
+    """The first rows of each built-in task's starter file, as they stand there."""
+    parts = ["What such files look like (invented examples that ship with minbert; columns are separated by tabs):"]
+    for definition in BUILT_IN.values():
+        file = STARTER / definition["train"]
+        if file.is_file():
+            lines = file.read_text(encoding="utf-8").splitlines()[: FORMAT_ROWS + 1]
+            parts.append(f"`{file.name}`\n\n```\n" + "\n".join(lines) + "\n```")
+    return "\n\n".join(parts)

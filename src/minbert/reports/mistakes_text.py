@@ -1,0 +1,80 @@
+"""Where a group errs on a task -> Markdown: tables, one sentence for each trait, and the rows that are most wrong."""
+
+from collections.abc import Sequence
+
+from minbert.errors import counted
+from minbert.experiments.devsets import DevSet
+from minbert.experiments.results import Result
+from minbert.reports import tables
+from minbert.reports.mistakes import ClassMistakes, Estimate, Row, ScoreMistakes, WrongClass, mistakes
+from minbert.reports.traits import sentence
+from minbert.runs import Run
+
+
+def section(group: Sequence[Result], dev: DevSet, with_text: bool) -> str:
+    """Everything on one task; with the texts of rows, or their ids alone."""
+    folders = {result.seed: result.folder for result in group if result.folder is not None}
+    predictions = {seed: Run(folder).read_predictions(dev.name, dev.task) for seed, folder in folders.items()}
+    found = mistakes(group, dev, None if dev.task.is_regression else predictions)
+    lines = [f"{counted(found.seeds, 'seed')}, {found.rows:,} dev rows."]
+    lines += _of_classes(found, with_text) if isinstance(found, ClassMistakes) else _of_scores(found, with_text)
+    return "\n\n".join(lines)
+
+
+def _of_classes(found: ClassMistakes, with_text: bool) -> list[str]:
+    rows = [
+        [line.name, f"{line.support:,}", f"{line.called:,.0f}", *map(_estimate, (line.precision, line.recall, line.f1))]
+        for line in found.classes
+    ]
+    parts = [tables.markdown(("label", "rows", "called so", "precision", "recall", "F1"), rows)]
+    rows = [[one.true, one.called, f"{one.count:.0f}", f"{one.share:.0%}"] for one in found.confusions]
+    parts += ["Most frequent confusions (mean over seeds):"]
+    parts += [tables.markdown(("label", "called", "rows", "of the label's rows"), rows, left=2)]
+    parts += [*_sentences(found), f"{found.always_wrong:,} of {found.rows:,} rows are wrong in every seed."]
+    rows = [[*_named(one.row, with_text), one.label, _called(one)] for one in found.most_wrong]
+    parts += ["Most wrong:", tables.markdown(("row", "text", "label", "answers"), rows, left=4)] if rows else []
+    if found.confident is None:
+        return [*parts, "How sure the wrong answers were is in the runs' own folders alone, which are not at hand."]
+    rows = [
+        [*_named(one.row, with_text), one.label, one.called, f"{one.probability:.2f}", str(one.seed)]
+        for one in found.confident
+    ]
+    return [*parts, "Surest of the wrong answers:", tables.markdown(CONFIDENT, rows, left=4)]
+
+
+def _called(wrong: WrongClass) -> str:
+    return ", ".join(f"{call.name} ({counted(call.seeds, 'seed')})" for call in wrong.calls)
+
+
+CONFIDENT = ("row", "text", "label", "called", "probability", "seed")
+
+
+def _of_scores(found: ScoreMistakes, with_text: bool) -> list[str]:
+    rows = [
+        [line.name, f"{line.rows:,}", *map(_estimate, (line.pearson, line.absolute_error, line.bias))]
+        for line in found.parts
+    ]
+    columns = ("label", "rows", "Pearson's r", "mean absolute error", "mean answer − mean label")
+    parts = [tables.markdown(columns, rows), *_sentences(found)]
+    rows = [
+        [*_named(one.row, with_text), f"{one.label:.1f}", f"{one.mean:.1f}", f"{one.lowest:.1f} to {one.highest:.1f}"]
+        for one in found.most_wrong
+    ]
+    return [*parts, "Most wrong:", tables.markdown(("row", "text", "label", "mean answer", "of seeds"), rows, left=2)]
+
+
+def _sentences(found: ClassMistakes | ScoreMistakes) -> list[str]:
+    """What the errors have in common, and what there was too little of to look at."""
+    lines = [f"- {sentence(trait)}" for trait in found.traits.found]
+    if found.traits.too_few:
+        lines.append(f"- Too few rows or answers to look at: {', '.join(found.traits.too_few)}.")
+    return ["\n".join(lines)] if lines else []
+
+
+def _estimate(found: Estimate) -> str:
+    ends = f" ({tables.between(found.interval, '{:.2f}')})" if found.interval else ""
+    return tables.number(found.value, 2) + ends
+
+
+def _named(row: Row, with_text: bool) -> list[str]:
+    return [str(row.place), " / ".join(text.strip() for text in row.texts) if with_text else f"id {row.id}"]

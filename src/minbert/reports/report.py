@@ -1,0 +1,261 @@
+"""Results, dev sets and a source -> a report: Markdown text, and the figures that it names."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+
+from minbert.errors import counted
+from minbert.experiments.compare import ScoreLine, compare_scores, differing
+from minbert.experiments.devsets import DevSet
+from minbert.experiments.results import Result
+from minbert.metrics import total
+from minbert.reports import examples, figures, mistakes_text, tables
+from minbert.reports.claims import JUDGEMENTS, Judged, Judgement, judge
+from minbert.reports.figures import Plot
+from minbert.reports.source import Source
+
+Groups = Mapping[str, Sequence[Result]]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Groups of runs that stand in one folder, by name, and the dev sets that they were scored on."""
+
+    name: str
+    groups: Groups
+    dev: Mapping[str, DevSet]
+
+    @property
+    def seeds(self) -> int:
+        """Those of the group that has most."""
+        return max(len(group) for group in self.groups.values())
+
+    @property
+    def is_of_dev_files(self) -> bool:
+        """Whether dev is what the dev files hold, and not rows held back from train."""
+        return not any(dev.task.holdout for dev in self.dev.values())
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the runs in some folders found, all in one text."""
+
+    collections: Sequence[Collection]
+    source: Source | None = None
+    with_text: bool = True
+
+    @cached_property
+    def lead(self) -> Collection:
+        """The collection that the text dwells on: of those scored on dev files the one with most seeds, and runs."""
+        return max(self.collections, key=lambda c: (c.is_of_dev_files, c.seeds, len(c.groups)))
+
+    @cached_property
+    def final(self) -> str:
+        """The group whose mistakes are looked at: the source's, or else the one with the best sum."""
+        groups = self.lead.groups
+        if self.source is not None and self.source.final in groups:
+            return self.source.final
+        return max(groups, key=lambda name: fmean(total(result.scores) for result in groups[name]))
+
+    @cached_property
+    def judged(self) -> list[Judged]:
+        return judge(self.source.claims, self.lead.groups, self.lead.dev) if self.source else []
+
+    @cached_property
+    def plots(self) -> list[Plot]:
+        """Every figure that the groups of the lead have the runs for."""
+        groups, dev, final = self.lead.groups, self.lead.dev, self.lead.groups[self.final]
+        turns = [name for name, group in groups.items() if group[0].recipe.schedule.kind == "round-robin"]
+        found = [figures.balance(dev), figures.curves(self._shown(turns))]
+        if conflicting := self._conflicting():
+            found += [figures.conflict(conflicting), figures.conflict_by_layer(next(iter(conflicting.values())))]
+        for name in final[0].answers:
+            is_regression = dev[name].task.is_regression
+            found.append(
+                figures.scatter(self._heads(name), dev[name]) if is_regression else figures.confusion(final, dev[name])
+            )
+        return found
+
+    def _shown(self, turns: Sequence[str]) -> Groups:
+        """Two groups to set beside each other: tasks in turn above, all in every update below."""
+        groups = self.lead.groups
+        chosen = [name for name in ("RR-SSTFIRST-200", "PCG-200") if name in groups]
+        others = [name for name in groups if name not in turns]
+        chosen = chosen if len(chosen) == 2 else [*turns[:1], *others[:1]]
+        return {name: groups[name] for name in chosen}
+
+    def _conflicting(self) -> Groups:
+        """The main question's first two groups that train several tasks in an update, or else the first two of all."""
+        groups = self.lead.groups
+        names = [*self._main_rows(), *groups]
+        have = [n for n in dict.fromkeys(names) if any("/" in c.between for r in groups[n] for c in r.conflict)]
+        return {name: groups[name] for name in have[:2]}
+
+    def _heads(self, task: str) -> Groups:
+        """A group for each head that the task has."""
+        heads: dict[str, str] = {}
+        for name, group in self.lead.groups.items():
+            if task in group[0].answers and group[0].updates:
+                heads.setdefault(str(group[0].recipe.tasks[task].head), name)
+        return {name: self.lead.groups[name] for name in heads.values()}
+
+    @cached_property
+    def text(self) -> str:
+        """The whole report as Markdown."""
+        parts = [self._two_minutes(), self._data(), self._scores(), self._contrasts(), self._curves(), self._mistakes()]
+        parts += [self._examples(), self._claims(), self._open(), self._making()]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _two_minutes(self) -> str:
+        title = "What the runs found" if self.source is None else f"{self.source.title}: what the runs found"
+        parts = [f"# {title}"]
+        if self.source is not None and self.source.question:
+            parts.append(f"**What was asked.** {self.source.question.strip()}")
+        parts.append(f"**What came out** ({self._kind(self.lead)}).")
+        parts.append(tables.scores(self.lead.groups, self.lead.dev, self.source))
+        if self.judged:
+            parts.append("**Which claims hold.**")
+            parts.append("\n".join(f"- *{word}* ({len(of)}): {_listed(of) or 'none'}" for word, of in self._by_word()))
+            parts.append(self._what_would_tell())
+        return "\n\n".join(parts)
+
+    def _by_word(self) -> list[tuple[Judgement, list[Judged]]]:
+        return [(word, [one for one in self.judged if one.judgement == word]) for word in reversed(JUDGEMENTS)]
+
+    def _what_would_tell(self) -> str:
+        """What the claims that stay open would need."""
+        needs = {
+            "undecided (seeds)": "three seeds or more of each run",
+            "undecided": "more seeds, as far as the smallest visible difference shrinks with them, then more dev rows",
+            "not run": "the runs themselves",
+        }
+        open_ones = [word for word, of in self._by_word() if of and word in needs]
+        return (
+            "**What would tell.** " + "; ".join(f"*{word}*: {needs[word]}" for word in open_ones) + "."
+            if open_ones
+            else ""
+        )
+
+    @staticmethod
+    def _kind(collection: Collection) -> str:
+        runs = sum(len(group) for group in collection.groups.values())
+        held = "" if collection.is_of_dev_files else ", scored on rows held back from train"
+        return f"*{collection.name}*, {counted(runs, 'run')}, dev scores at the last update, means over seeds{held}"
+
+    def _data(self) -> str:
+        rows = {} if self.source is None else self.source.rows
+        parts = ["## The data", tables.data(self.lead.dev, rows), self._figure("balance"), examples.formats()]
+        return "\n\n".join(parts)
+
+    def _scores(self) -> str:
+        parts = ["## All scores", tables.SCORES_NOTE]
+        for collection in self.collections:
+            parts += [f"### {collection.name}", f"{self._kind(collection)}."]
+            parts += [tables.scores(collection.groups, collection.dev, self.source), tables.seeds(collection.groups)]
+        return "\n\n".join(parts)
+
+    @cached_property
+    def contrasts(self) -> list[tuple[str, list[ScoreLine]]]:
+        """The pairs of the main question where the source names some, one family for Holm's correction."""
+        groups = self.lead.groups
+        named = [] if self.source is None else self.source.contrasts
+        pairs = [(left, right) for left, right in named if left in groups and right in groups]
+        return self._compared(pairs)
+
+    @cached_property
+    def controls(self) -> list[tuple[str, list[ScoreLine]]]:
+        """Every other control beside its partner, another family."""
+        groups, main = self.lead.groups, {name for name, _ in self.contrasts}
+        pairs = [
+            (control.of, name)
+            for name, group in groups.items()
+            if (control := group[0].recipe.control) is not None and control.of in groups
+        ]
+        return self._compared([pair for pair in pairs if " − ".join(pair) not in main])
+
+    def _compared(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, list[ScoreLine]]]:
+        groups = self.lead.groups
+        lines = compare_scores([(groups[left], groups[right]) for left, right in pairs], self.lead.dev)
+        return [(f"{left} − {right}", of) for (left, right), of in zip(pairs, lines, strict=True)]
+
+    def _contrasts(self) -> str:
+        if not self.contrasts and not self.controls:
+            return ""
+        parts = ["## What the differences are worth", tables.CONTRASTS_NOTE]
+        for title, pairs in (("The main question", self.contrasts), ("Controls", self.controls)):
+            if pairs:
+                parts += [f"### {title}", tables.contrasts(pairs), tables.churn(pairs), self._confounds(pairs)]
+        return "\n\n".join(parts)
+
+    def _confounds(self, pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
+        lines = []
+        for name, _ in pairs:
+            left, right = name.split(" − ")
+            lines.append(f"- {name}: {'; '.join(differing(self.lead.groups[left], self.lead.groups[right]))}")
+        return "What else differs:\n\n" + "\n".join(lines)
+
+    def _curves(self) -> str:
+        parts = ["## Learning curves", self._figure("curves")]
+        if any(plot.name.startswith("conflict") for plot in self.plots):
+            parts += ["## Conflict between tasks", tables.CONFLICT_NOTE]
+            parts += [self._figure(plot.name) for plot in self.plots if plot.name.startswith("conflict")]
+        return "\n\n".join(parts)
+
+    def _mistakes(self) -> str:
+        group = self.lead.groups[self.final]
+        parts = [f"## Mistakes of {self.final}"]
+        for name in group[0].answers:
+            drawn = [
+                plot.name for plot in self.plots if plot.name.startswith(("confusion", "scatter")) and name in plot.name
+            ]
+            parts += [f"### {name}", mistakes_text.section(group, self.lead.dev[name], self.with_text)]
+            parts += [self._figure(plot) for plot in drawn]
+        return "\n\n".join(parts)
+
+    def _examples(self) -> str:
+        if self.source is None or not self.source.examples:
+            return ""
+        groups = {name: self.lead.groups[name] for name in dict.fromkeys([self.final, *self._main_rows()])}
+        return examples.section(self.source.examples, groups, self.lead.dev, self.with_text)
+
+    def _main_rows(self) -> list[str]:
+        return [
+            name for pair in (self.source.contrasts if self.source else []) for name in pair if name in self.lead.groups
+        ]
+
+    def _claims(self) -> str:
+        if not self.judged:
+            return ""
+        parts = ["## The claims, one by one", tables.CLAIMS_NOTE]
+        for one in self.judged:
+            parts += [f"### {one.claim.says}", f"**{one.judgement.capitalize()}.** {one.claim.remark}".strip()]
+            parts += [tables.findings(one)]
+        return "\n\n".join(parts)
+
+    def _open(self) -> str:
+        if self.source is None:
+            return ""
+        parts = []
+        for title, points in (
+            ("What the paper leaves unclear", self.source.unclear),
+            ("What differs here", self.source.differs),
+        ):
+            if points:
+                parts += [f"## {title}", "\n".join(f"- {point}" for point in points)]
+        return "\n\n".join(parts)
+
+    def _making(self) -> str:
+        return "## How this was made\n\n" + tables.making(
+            [r for c in self.collections for g in c.groups.values() for r in g]
+        )
+
+    def _figure(self, name: str) -> str:
+        plot = next(plot for plot in self.plots if plot.name == name)
+        numbers, short = f"figures/{name}.csv", re.split(r"[;.] ", plot.caption)[0]
+        return f"![{short}](figures/{name}.svg)\n\n*{plot.caption}* Numbers: [{numbers}]({numbers})."
+
+
+def _listed(of: Sequence[Judged]) -> str:
+    return " · ".join(one.claim.says for one in of)

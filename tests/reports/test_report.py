@@ -1,0 +1,185 @@
+"""A report of small runs on the starter data: every number in it is that of the runs, and it stands by itself."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import accuracy_score, precision_score
+
+from minbert.cli.report import collections
+from minbert.experiments.grid import expand
+from minbert.experiments.results import keep, load_results
+from minbert.recipes import load
+from minbert.reports.page import page, write_report
+from minbert.reports.report import Collection, Report
+from minbert.reports.source import Source, read_source
+from minbert.training import begin, records
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "docs" / "paper" / "results"
+SOURCE = ROOT / "claims" / "paper.toml"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PCG-200 and SUM-200, three seeds each, and a round robin, of a tiny encoder on the starter data."""
+    import torch
+
+    from conftest import tiny_config, tiny_tokenizer
+    from minbert.bert import Bert
+    from minbert.pretrained import save_encoder
+
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "tiny-bert").mkdir()
+    torch.manual_seed(0)
+    save_encoder(Bert(tiny_config()), tiny_tokenizer(folder / "tiny-bert"), folder / "tiny-bert")
+    for name, seeds in (("paper/pcg-200", 3), ("controls/sum-200", 3), ("paper/rr-sstfirst-200", 1)):
+        changes = [f'encoder="{folder / "tiny-bert"}"', "training.epochs=2", "training.steps_per_epoch=3"]
+        changes += ["optimizer.lr=0.01", "optimizer.head_lr=0.01", "training.max_length=40"]
+        for cell in expand([ROOT / "recipes" / f"{name}.toml"], folder / "runs", seeds, overrides=changes):
+            for _ in records(begin(cell.recipe, cell.folder)):
+                pass
+    return folder / "runs"
+
+
+@pytest.fixture(scope="module")
+def report(runs: Path) -> Report:
+    return Report(collections(runs, None), read_source(SOURCE))
+
+
+def table_rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without the heads."""
+    part = text[text.index(heading) :]
+    lines = part[part.index("\n| ") + 1 :].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def check_scores(text: str, collection: Collection) -> None:
+    """Recomputes every score of a collection's table with other libraries."""
+    tasks = list(collection.dev)
+    for name, seeds, *cells in table_rows(text, f"### {collection.name}\n"):
+        if name == "always one answer":
+            continue
+        group = collection.groups[name]
+        assert int(seeds) == len(group)
+        means = []
+        for task, cell in zip(tasks, cells, strict=False):
+            labels = collection.dev[task].labels
+            answers = [result.answers[task] for result in group]
+            is_score = collection.dev[task].task.is_regression
+            scores = [stats.pearsonr(a, labels)[0] if is_score else accuracy_score(labels, a) for a in answers]
+            means.append(float(np.mean(scores)))
+            assert float(cell.split(" ")[0].replace("−", "-")) == pytest.approx(means[-1], abs=5.1e-4)
+        assert float(cells[len(tasks)].split(" ")[0]) == pytest.approx(sum(means), abs=5.1e-4)
+
+
+def test_the_scores_are_those_of_the_runs_and_a_wrong_one_is_noticed(report: Report) -> None:
+    (collection,) = report.collections
+    check_scores(report.text, collection)
+    place = report.text.index("### runs\n")
+    shown = re.search(r"\| PCG-200 \| 3 \| 0\.(\d)", report.text[place:])
+    assert shown is not None
+    digit = place + shown.start(1)
+    wrong = report.text[:digit] + str((int(shown[1]) + 1) % 10) + report.text[digit + 1 :]
+    with pytest.raises(AssertionError):
+        check_scores(wrong, collection)
+
+
+def test_differences_are_those_of_the_scores(report: Report) -> None:
+    (collection,) = report.collections
+    rows = table_rows(report.text, "### The main question")
+    assert [row[:2] for row in rows] == [["PCG-200 − SUM-200", score] for score in ("sst", "para", "sts", "sum")]
+    means = {
+        name: {task: np.mean([result.scores[task] or 0 for result in group]) for task in collection.dev}
+        for name, group in collection.groups.items()
+    }
+    for (_, score, difference, interval, *_), value in zip(
+        rows, [*(means["PCG-200"][t] - means["SUM-200"][t] for t in ("sst", "para", "sts")), None], strict=True
+    ):
+        low, high = (float(end.replace("−", "-")) for end in interval.split(" to "))
+        assert low <= float(difference.replace("−", "-")) <= high
+        if value is not None:
+            assert float(difference.replace("−", "-")) == pytest.approx(value, abs=5.1e-4), score
+
+
+def test_precisions_are_those_of_the_answers(report: Report) -> None:
+    (collection,) = report.collections
+    group, dev = collection.groups[report.final], collection.dev["para"]
+    rows = {row[0]: row for row in table_rows(report.text, "### para\n")}
+    assert len(group) == int(re.findall(r"### para\n\n(\d+) seed", report.text)[0])
+    expected = np.mean([precision_score(dev.labels, r.answers["para"], pos_label=1, zero_division=0) for r in group])
+    assert float(rows["1"][3].split(" ")[0]) == pytest.approx(expected, abs=5.1e-3)
+
+
+def test_claims_are_judged_and_what_was_not_run_is_said(report: Report) -> None:
+    judged = {one.claim.name: one.judgement for one in report.judged}
+    assert judged["fine-tuning"] == "not run"
+    assert judged["surgery-helps"] in ("not run", "undecided", "supported", "contradicted")
+    assert judged["pcgrad-improves-all"] in ("supported", "contradicted", "undecided")
+    for one in report.judged:
+        assert f"### {one.claim.says}" in report.text
+    assert "Not among our dev rows: “Very bad .” (sst)" in report.text
+
+
+def test_the_kept_results_give_the_same_report(report: Report, runs: Path, tmp_path: Path) -> None:
+    keep(load_results(runs), tmp_path / "kept")
+    starter = tmp_path / "data"
+    shutil.copytree(ROOT / "src" / "minbert" / "starter", starter)
+    again = Report(collections(tmp_path / "kept", starter), read_source(SOURCE))
+    gone = "How sure the wrong answers were is in the runs' own folders alone, which are not at hand."
+    with_sure = re.sub(r"Surest of the wrong answers:\n\n(\|.*\n)+", gone + "\n", report.text + "\n")
+    assert again.text.splitlines() == with_sure.rstrip("\n").splitlines()
+
+
+def test_the_page_loads_nothing_and_shows_everything(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.findall(r"""(?:src|href)=["'](?!data:image|#)[^"']*""", html)
+    assert "<script" not in html
+    assert html.count("data:image/svg+xml;base64,") == len(report.plots)
+    for plot in report.plots:
+        for suffix in ("svg", "png", "csv"):
+            assert (tmp_path / "figures" / f"{plot.name}.{suffix}").stat().st_size
+        assert f"](figures/{plot.name}.svg)" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert page("# A\n\n<script>alert(1)</script> & <b>b</b>", tmp_path).count("&lt;script&gt;") == 1
+
+
+def test_without_texts_no_row_of_the_data_is_quoted(report: Report) -> None:
+    (collection,) = report.collections
+    text = Report(report.collections, report.source, with_text=False).text
+    text = text[: text.index("What such files look like")] + text[text.index("## All scores") :]  # the starter's own
+    for dev in collection.dev.values():
+        assert not any(one.strip() in text for column in dev.examples.texts for one in column)
+    assert any(one.strip() in report.text for one in collection.dev["sst"].examples.texts[0])
+
+
+def test_a_report_needs_no_source(report: Report) -> None:
+    text = Report(report.collections).text
+    assert text.startswith("# What the runs found\n")
+    assert "### Controls" in text, "SUM-200 names its partner itself"
+    assert "claim" not in text
+
+
+def test_docs_paper_is_what_its_results_give(course_data: Path) -> None:
+    folder = ROOT / "docs" / "paper"
+    if not (folder / "report.md").is_file():
+        pytest.skip("docs/paper has no report yet")
+    made = Report(collections(KEPT, course_data), read_source(SOURCE), with_text=False)
+    assert made.text == (folder / "report.md").read_text(encoding="utf-8")
+    for collection in made.collections:
+        check_scores(made.text, collection)
+
+
+def test_the_source_reads_back_as_it_is() -> None:
+    source = read_source(SOURCE)
+    assert Source.model_validate(source.model_dump()) == source
+    names = {load(file).name for part in ("paper", "controls") for file in (ROOT / "recipes" / part).glob("[!_]*.toml")}
+    assert {row.run for row in source.table} | {source.final} <= names
+    assert {name for pair in source.contrasts for name in pair} <= names
+    for row in source.table:
+        parts = sum(value for key, value in row.scores.items() if key != "sum")
+        is_odd = row.run == "PCG-COSPARA-200-16"  # as `unclear` says
+        assert (parts == pytest.approx(row.scores["sum"], abs=2.1e-3)) is not is_odd
