@@ -68,9 +68,9 @@ def main() -> None:
         for tokens in work.tokens_of_tasks(step):
             multiply(layers, tokens)
 
+    print(f"{machine()}; this takes minutes, and other programs' load shows in it", flush=True)
     with work.kernels.in_use():
         taken = interleave({"step": work.update, "products alone": products}, steps, ROUNDS)
-    print(machine())
     print(f"a step {taken['step'] / len(steps) * 1000:.0f} ms, its products alone", end=" ")
     print(f"{taken['products alone'] / len(steps) * 1000:.0f} ms: {taken['products alone'] / taken['step']:.0%}")
     with profile(activities=[ProfilerActivity.CPU]) as profiled:

@@ -51,6 +51,7 @@ def main() -> None:
     options = arguments(__doc__ or "")
     passes = 2 if options.quick else PASSES
     print(f"batches of {SIZE}, {passes} passes")
+    print((__doc__ or "").split("\n\n", 2)[2])
     print("                  times  padding    place: short, long   labels   mates")
     for batching in ("random", "length"):
         work = build({name: name for name in TASKS}, SIZE, batching, options.data)

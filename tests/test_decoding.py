@@ -93,7 +93,7 @@ def test_utf16_without_a_mark_is_named(tmp_path: Path, encoding: str, order: str
             "id\n”\n".encode(),
             "{}, line 2: byte 0x9d is not CP1252; the file is UTF-8: set encoding = 'utf-8' in",
         ),
-        ("utf-8-sig", b"\xef\xbb\xbfid\n\xe9\n", "{}, line 2: byte 0xe9 is not UTF-8-SIG; save the file as UTF-8"),
+        ("utf-8-sig", b"\xef\xbb\xbfid\n\xe9\n", "{}, line 2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         ("utf-9", b"id\n1\n", "{}: encoding 'utf-9' is unknown; 'utf-8' and 'cp1252' are usual"),
         ("base64", b"id\n1\n", "{}: encoding 'base64' is unknown; 'utf-8' and 'cp1252' are usual"),
     ],
@@ -154,3 +154,10 @@ def test_the_systems_encoding_plays_no_part(tmp_path: Path) -> None:
     subprocess.run([sys.executable, *strict, "-c", code, path], env=os.environ | plain, check=True, timeout=60)
     assert (tmp_path / "g.csv").read_bytes() == path.read_bytes()
     assert read_table(tmp_path / "g.jsonl").rows == [CELLS]
+
+
+def test_a_byte_order_mark_says_more_than_the_tasks_encoding(tmp_path: Path) -> None:
+    """One encoding stands for all files of a task, and a program may have saved one of them as UTF-8."""
+    (tmp_path / "f.csv").write_bytes("text,label\nschön,1\n".encode("utf-8-sig"))
+    assert read_table(tmp_path / "f.csv", encoding="cp1252").header == ["text", "label"]
+    assert read_table(tmp_path / "f.csv", encoding="cp1252").rows == [["schön", "1"]]

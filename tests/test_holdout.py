@@ -74,7 +74,7 @@ def test_a_task_chooses_by_what_it_held_back_and_not_by_its_dev_file(tmp_path: P
 
 
 def test_most_rows_are_not_held_back(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has 20 rows, and holdout = 11 would take most; lower it"):
+    with pytest.raises(DataError, match="has 20 rows, and holdout = 11 would take more than half; lower it"):
         read_splits(mood(tmp_path, 20, holdout=11))
 
 
@@ -92,3 +92,9 @@ def test_rows_are_the_same_under_every_seed_and_can_choose_the_model(tmp_path: P
     first, second = (prepare(load(values | {"seed": seed}))[0].encoded["dev"]["mood"] for seed in (1, 2))
     assert first.ids == second.ids
     assert len(first) == 6
+
+
+def test_a_dev_file_beside_it_is_said_not_to_be_read(tmp_path: Path) -> None:
+    _, readings = read_splits(mood(tmp_path, 40, holdout=8, dev="not-there.csv"))
+    assert readings["dev"].warnings == ["rows held back from train; not-there.csv is not read"]
+    assert read_splits(mood(tmp_path, 40, holdout=8))[1]["dev"].warnings == []

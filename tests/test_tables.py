@@ -518,3 +518,10 @@ def test_every_line_is_a_row_or_told_of_or_a_refusal(lines: list[str], name: str
             return
     assert table.broken or len(table.rows) == sum(1 for line in lines if line)
     assert all(row in table.short or None not in cells for row, cells in enumerate(table.rows, start=1))
+
+
+@pytest.mark.parametrize("rows", ["gut;1\n", '"Er sagte ""ja""";1\n', '"gut";"1"\n'])
+def test_semicolons_are_named_whatever_the_quotes_do(tmp_path: Path, rows: str) -> None:
+    (tmp_path / "f.csv").write_text("text;label\n" + rows)
+    with pytest.raises(DataError, match="is separated by semicolons; save it with commas or tabs"):
+        read_table(tmp_path / "f.csv").column("label")

@@ -100,6 +100,8 @@ def read_splits(task: Task, skip_bad_rows: bool = False) -> tuple[Task, dict[Spl
     readings: dict[Split, Reading] = {"train": train}
     if task.holdout is not None:
         readings["train"], readings["dev"] = _held_back(train, path, task.holdout, task.is_regression)
+        if task.dev is not None:
+            readings["dev"].warnings.append(f"rows held back from train; {task.dev} is not read")
     elif task.dev is not None:
         readings["dev"] = read_examples(Path(task.dev), task, skip_bad_rows=skip_bad_rows)
     for reading in readings.values():
@@ -114,7 +116,9 @@ def _held_back(train: Reading, path: Path, count: int, is_regression: bool) -> t
     examples = train.examples
     assert examples.labels is not None
     if count > len(examples) // 2:
-        raise DataError(f"{path} has {counted(len(examples), 'row')}, and holdout = {count} would take most; lower it")
+        raise DataError(
+            f"{path} has {counted(len(examples), 'row')}, and holdout = {count} would take more than half; lower it"
+        )
     held = hold_back(examples.texts, examples.labels, count, is_regression)
     if not held.any():
         raise DataError(f"{path}: rows share so many texts that none can be held back; name a dev file, not holdout")

@@ -67,6 +67,8 @@ def decode(path: Path, content: bytes, encoding: str | None = None, remedies: Re
         remedy = remedies.set("encoding", f"utf-16-{order}")
         raise DataError(f"{path} looks like UTF-16 without a byte order mark; save it as UTF-8, or {remedy}")
     try:
+        if content.startswith(codecs.BOM_UTF8):  # it says what the file is, whatever its task's other files are
+            encoding = None
         text = content.decode(encoding or "utf-8").removeprefix("\ufeff")
     except LookupError:
         raise DataError(f"{path}: encoding '{encoding}' is unknown; 'utf-8' and 'cp1252' are usual") from None

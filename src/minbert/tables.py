@@ -31,6 +31,8 @@ SUFFIXES: dict[str, FileFormat] = {
     ".parquet": "parquet",
 }
 
+SEMICOLONS = "{} is separated by semicolons; save it with commas or tabs"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -62,7 +64,7 @@ class Table:
         if places:
             raise DataError(f"{self.path}: {len(places)} columns are called '{name}'; rename all but one")
         if len(titles) == 1 and ";" in titles[0]:
-            raise DataError(f"{self.path} is separated by semicolons; save it with commas or tabs")
+            raise DataError(SEMICOLONS.format(self.path))
         listed = ", ".join(f"'{title}'" for title in titles[:20]) or "none with a name"
         raise DataError(
             f"{self.path}: there is no column '{name}'{near(name, titles)}; its columns are {listed}: "
@@ -174,6 +176,9 @@ def _csv_rows(decoded: Decoded, separator: str) -> Iterator[tuple[int, list[str]
                 yield line, cells or [""]
             line = reader.line_num + 1
     except csv.Error as error:
+        first = decoded.lines[0]
+        if ";" in first and separator not in first:
+            raise DataError(SEMICOLONS.format(decoded.path)) from None
         raise DataError(
             f"{decoded.path}, line {line}: its quotes do not pair ({error}); double a quote inside a quoted cell, or "
             f"{decoded.remedies.set('quoting', 'none')} if quotes are plain characters in this file"

@@ -83,3 +83,17 @@ def test_a_long_text_is_shortened_on_a_terminal_alone(
     _, _, first, second, note = capsys.readouterr().out.rstrip("\n").split("\t")
     assert (first, note) == ("short", "[truncated]")
     assert second == (long[:59] + "…" if is_terminal else long)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "weight", "hint"), [((0, 100), 1.0, "0.001"), ((0, 5), 1.0, None), ((0, 100), 0.01, None)]
+)
+def test_scores_over_a_wide_range_may_drown_other_tasks(
+    bounds: tuple[float, float], weight: float, hint: str | None
+) -> None:
+    close = Task(kind="pair-regression", text=["a", "b"], range=bounds, weight=weight)
+    tasks = {"mood": Task(kind="classification"), "close": close}
+    warnings = show.range_warnings(tasks)
+    assert [hint in warning for warning in warnings if hint] == ([True] if hint else [])
+    assert bool(warnings) is (hint is not None)
+    assert show.range_warnings({"close": close}) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,11 +11,12 @@ import typer
 
 from minbert.cli.train import SkipOption
 from minbert.cli.use import JsonOption, TaskOption, chosen
-from minbert.errors import DataError
+from minbert.errors import DataError, counted
 
 if TYPE_CHECKING:
     from minbert.data import Reading
     from minbert.evaluation import Evaluation
+    from minbert.model import MultitaskModel
     from minbert.tasks import Task
 
 
@@ -61,12 +63,53 @@ def _score_model(
 
     loaded = MultitaskModel.from_pretrained(model)
     if file is not None:
-        files = {chosen(loaded, task): file}
+        name = chosen(loaded, task)
+        readings = {name: _labelled(file, loaded.tasks[name], skip_bad_rows)}
     else:
         names = list(loaded.tasks) if task is None else [chosen(loaded, task)]
-        files = {name: _file_of(name, data, split, model) for name in names}
-    readings = {name: _labelled(path, loaded.tasks[name], skip_bad_rows) for name, path in files.items()}
+        readings = _readings(names, loaded, data, split, model, skip_bad_rows)
     return evaluate_encoded(loaded, {name: loaded.encode(name, r.examples) for name, r in readings.items()})
+
+
+def _readings(
+    names: Sequence[str], loaded: MultitaskModel, data: Path | None, split: str, model: Path, skip_bad_rows: bool
+) -> dict[str, Reading]:
+    """Each task's labelled rows; of several tasks, those that have none are named and left out."""
+    from minbert.cli.show import messages
+
+    readings: dict[str, Reading] = {}
+    for name in names:
+        own = _own_task(name, model)
+        if own is not None and own.holdout and split == "dev":
+            readings[name] = _held_back(name, own, data, skip_bad_rows)
+        elif len(names) > 1 and own is not None and getattr(own, split) is None and data is None:
+            messages.print(f"task '{name}' has no {split} file, and is left out", soft_wrap=True)
+        else:
+            readings[name] = _labelled(_file_of(name, data, split, model), loaded.tasks[name], skip_bad_rows)
+    if not readings:
+        raise DataError(f"no task of {model} has a {split} file; name one: --task TASK --input FILE")
+    return readings
+
+
+def _held_back(name: str, task: Task, data: Path | None, skip_bad_rows: bool) -> Reading:
+    """The rows of the train file that training held back, in place of a dev file."""
+    from minbert.cli.show import messages
+    from minbert.data import read_splits
+
+    train = Path(task.train or "")
+    path = train if data is None else data / train.name
+    files = task.model_copy(update={"train": str(path), "dev": None, "test": None})
+    reading = read_splits(files, skip_bad_rows)[1]["dev"]
+    messages.print(f"{name}: {counted(len(reading.examples), 'row')} held back from {path}", soft_wrap=True)
+    return reading
+
+
+def _own_task(name: str, model: Path | None) -> Task | None:
+    """A task as the recipe has it that a model was trained by, where that lies beside the model."""
+    from minbert.runs import Run
+
+    recipes = [folder for folder in (model, model.parent) if (folder / "recipe.toml").is_file()] if model else []
+    return Run(recipes[0]).recipe().tasks.get(name) if recipes else None
 
 
 def _score_file(
@@ -98,11 +141,9 @@ def _labelled(path: Path, task: Task, skip_bad_rows: bool) -> Reading:
 def _file_of(task: str, data: Path | None, split: str, model: Path | None) -> Path:
     """Where a task's split lies: under --data by the name it has there, else where the run's recipe has it."""
     from minbert.recipes import STARTER
-    from minbert.runs import Run
     from minbert.tasks import BUILT_IN
 
-    recipes = [folder for folder in (model, model.parent) if (folder / "recipe.toml").is_file()] if model else []
-    own = getattr(Run(recipes[0]).recipe().tasks.get(task), split, None) if recipes else None
+    own = getattr(_own_task(task, model), split, None)
     if data is not None and (own or task in BUILT_IN):
         return data / (str(BUILT_IN[task][split]) if task in BUILT_IN else Path(own or "").name)
     if own:

@@ -6,7 +6,7 @@ import functools
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from minbert.evaluation import Evaluation
     from minbert.jobs import Job, TaskPlan
     from minbert.model import MultitaskModel, Prediction
+    from minbert.tasks import Task
     from minbert.training import EvaluationRecord, Record, StepRecord
 
+WIDE = 10.0  # range of a regression's scores beyond which it is said that they may drown other tasks
 LEADERBOARD = {"sst", "para", "sts"}  # the tasks whose mean is the course's score
 
 
@@ -102,6 +104,17 @@ def plan_warnings(plans: Sequence[TaskPlan]) -> list[str]:
         if plan.weight == 0:
             warnings.append(f"task '{plan.task}' has weight 0, so its labels change nothing")
     return warnings
+
+
+def range_warnings(tasks: Mapping[str, Task]) -> list[str]:
+    """Which tasks' squared errors may drown the losses of the others."""
+    wide = {name: task.bounds[1] - task.bounds[0] for name, task in tasks.items() if task.is_regression}
+    return [
+        f"task '{name}' has scores over a range of {width:g}, and squared errors grow with its square; "
+        f"a weight such as {round(WIDE / width**2, 4):g} keeps them from drowning the other tasks' losses"
+        for name, width in wide.items()
+        if len(tasks) > 1 and width > WIDE and tasks[name].weight >= 1
+    ]
 
 
 def score_table(title: str, evaluation: Evaluation, before: Evaluation | None = None) -> Table:

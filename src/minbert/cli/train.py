@@ -127,7 +127,7 @@ def interrupts() -> Iterator[list[int]]:
 
 def show_job(job: Job) -> None:
     """What was read, what was left out, and what will be trained."""
-    from minbert.cli.show import messages, plan_table, plan_warnings, show_reading
+    from minbert.cli.show import messages, plan_table, plan_warnings, range_warnings, show_reading
     from minbert.jobs import plan
 
     for name, splits in job.readings.items():
@@ -135,11 +135,14 @@ def show_job(job: Job) -> None:
             show_reading(f"{name} {split}", reading)
             cut = int(job.encoded[split][name].cut.sum())
             if cut:
-                messages.print(f"warning: {name} {split}: {cut:,} texts are longer than the limit and lose their end")
+                cut_texts = "1 text is longer than the limit and loses its end"
+                if cut > 1:
+                    cut_texts = f"{cut:,} texts are longer than the limit and lose their end"
+                messages.print(f"warning: {name} {split}: {cut_texts}")
     plans = plan(job)
     messages.print(plan_table(plans))
     messages.print(f"{counted(job.last_step, 'update')}; texts are cut at {job.max_length} tokens")
-    for warning in plan_warnings(plans):
+    for warning in (*plan_warnings(plans), *range_warnings(job.tasks)):
         messages.print(f"warning: {warning}")
 
 
