@@ -279,7 +279,8 @@ def test_every_key_is_suggested_for_its_own_misspelling(place: str) -> None:
 
 
 def test_the_table_of_the_tests_is_the_schemas() -> None:
-    assert set(TABLES.values()) == {Recipe, Task, *Table.__subclasses__()}
+    own = {table for table in Table.__subclasses__() if table.__module__ == Table.__module__}  # others build on it
+    assert set(TABLES.values()) == {Task, *own}
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.__name__)

@@ -72,11 +72,14 @@ def recover_folder(target: Path) -> None:
 
 
 @contextlib.contextmanager
-def one_writer(folder: Path) -> Iterator[None]:
-    """Holds `folder` for this process. Raises RunError if another one holds it; a killed holder holds nothing."""
+def one_writer(folder: Path, patience: float = 0.0) -> Iterator[None]:
+    """Holds `folder` for this process. Raises RunError if another one holds it; a killed holder holds nothing.
+
+    `patience` is in seconds: for so long another process is waited for.
+    """
     lock = filelock.FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except filelock.Timeout:
         raise RunError(f"{folder} is in use by another process; wait for it, or give this run another --name") from None
     try:

@@ -31,6 +31,7 @@ def test_the_demo_learns_and_names_what_to_try_next(tmp_path: Path) -> None:
 
 def test_dev_alone_lists_its_commands() -> None:
     done = subprocess.run([sys.executable, str(ROOT / "dev")], capture_output=True, text=True, check=True)
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["demo", "test", "check", "format", "bench"]
+    commands = ["demo", "test", "check", "format", "bench", "paper"]
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == commands
     wrong = subprocess.run([sys.executable, str(ROOT / "dev"), "tset"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2

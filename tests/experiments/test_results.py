@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,12 @@ def test_results_grow_and_a_run_that_is_done_again_takes_its_place(results: list
     kept = keep([renewed, results[0]], folder)
     assert [result.name for result in kept] == [result.name for result in results]
     assert load_results(folder)[1].seconds == 1.0
+
+
+def test_two_that_keep_at_once_lose_nothing(results: list[Result], tmp_path: Path) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda result: keep([result], tmp_path / "kept"), results))
+    assert [result.name for result in load_results(tmp_path / "kept")] == [result.name for result in results]
 
 
 def test_no_word_of_the_data_and_no_place_of_the_machine_is_kept(results: list[Result], tmp_path: Path) -> None:

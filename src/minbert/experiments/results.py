@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from minbert.errors import RunError
-from minbert.files import make_folder, replacing, write_text
+from minbert.files import make_folder, one_writer, replacing, write_text
 from minbert.predictions import metric_input
 from minbert.runs import Run, as_resolved, changes, digest, files_of
 from minbert.schema import Recipe
@@ -26,6 +26,7 @@ from minbert.tasks import SPLITS, Task
 Array = NDArray[np.float64]
 ENCODER = "all"  # layers
 ABOUT = ("processor", "device", "vector_instructions", "threads", "float32_matmul_precision", "packages")
+PATIENCE = 60.0  # seconds
 RUNS, ANSWERS, CONFLICT = "runs.jsonl", "answers.parquet", "conflict.parquet"
 
 
@@ -159,13 +160,14 @@ def group_of(run: Path) -> str:
 
 def keep(results: Iterable[Result], folder: Path) -> list[Result]:
     """Adds results to a folder of results, in place of those of the same group and seed; gives all that it holds."""
-    known = {(r.group, r.seed): r for r in _kept(folder)} if (folder / RUNS).is_file() else {}
-    known |= {(r.group, r.seed): replace(r, recipe=_without_paths(r.recipe)) for r in results}
-    kept = [known[key] for key in sorted(known)]
     make_folder(folder)
-    _write(folder / ANSWERS, [frame for result in kept for frame in _answer_frames(result)])
-    _write(folder / CONFLICT, [frame for result in kept if (frame := _conflict_frame(result)) is not None])
-    write_text(folder / RUNS, "".join(json.dumps(_line(result)) + "\n" for result in kept))
+    with one_writer(folder, patience=PATIENCE):  # several experiments may add to one folder at once
+        known = {(r.group, r.seed): r for r in _kept(folder)} if (folder / RUNS).is_file() else {}
+        known |= {(r.group, r.seed): replace(r, recipe=_without_paths(r.recipe)) for r in results}
+        kept = [known[key] for key in sorted(known)]
+        _write(folder / ANSWERS, [frame for result in kept for frame in _answer_frames(result)])
+        _write(folder / CONFLICT, [frame for result in kept if (frame := _conflict_frame(result)) is not None])
+        write_text(folder / RUNS, "".join(json.dumps(_line(result)) + "\n" for result in kept))
     return kept
 
 

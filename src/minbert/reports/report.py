@@ -114,7 +114,7 @@ class Report:
         if self.source is not None and self.source.question:
             parts.append(f"**What was asked.** {self.source.question.strip()}")
         parts.append(f"**What came out** ({self._kind(self.lead)}).")
-        parts.append(tables.scores(self.lead.groups, self.lead.dev, self.source))
+        parts.append(self._score_tables[self.lead.name])
         if self.judged:
             parts.append("**Which claims hold.**")
             parts.append("\n".join(f"- *{word}* ({len(of)}): {_listed(of) or 'none'}" for word, of in self._by_word()))
@@ -149,11 +149,16 @@ class Report:
         parts = ["## The data", tables.data(self.lead.dev, rows), self._figure("balance"), examples.formats()]
         return "\n\n".join(parts)
 
+    @cached_property
+    def _score_tables(self) -> dict[str, str]:
+        """By collection; they take a while, and the lead's stands in the text twice."""
+        return {one.name: tables.scores(one.groups, one.dev, self.source) for one in self.collections}
+
     def _scores(self) -> str:
         parts = ["## All scores", tables.SCORES_NOTE]
         for collection in self.collections:
             parts += [f"### {collection.name}", f"{self._kind(collection)}."]
-            parts += [tables.scores(collection.groups, collection.dev, self.source), tables.seeds(collection.groups)]
+            parts += [self._score_tables[collection.name], tables.seeds(collection.groups)]
         return "\n\n".join(parts)
 
     @cached_property
