@@ -121,20 +121,18 @@ def _answers_table(found: Comparison) -> Table:
 def _slices_table(found: Comparison) -> Table:
     from minbert.cli.show import table
 
-    rows = [
-        [
-            line.task,
-            line.kind,
-            line.name,
-            f"{line.examples:,}",
-            signed(line.difference.value),
-            interval(line.difference.interval),
-            line.verdict,
-        ]
-        for line in found.slices
-    ]
-    columns = ("task", "by", "part of dev", "rows", "left − right", "95 % interval", "left is")
-    return table("Parts of dev (a family of their own for Holm)", columns, rows, left=3)
+    are_judged = any(line.difference.interval for line in found.slices)
+    rows = []
+    for line in found.slices:
+        part = f"{line.kind} {line.name}" if line.kind not in TELLING else line.name
+        worth = [interval(line.difference.interval), line.verdict] if are_judged else []
+        rows.append([line.task, part, f"{line.examples:,}", signed(line.difference.value), *worth])
+    columns = ("task", "part of dev", "rows", "left − right", *(("95 % interval", "left is") if are_judged else ()))
+    title = "Parts of dev" + (" (a family of their own for Holm)" if are_judged else ": too few seeds to judge them")
+    return table(title, columns, rows, left=2)
+
+
+TELLING = ("length", "negation", "numbers", "overlap")  # kinds of parts whose names need no more words
 
 
 def signed(value: float) -> str:

@@ -81,7 +81,7 @@ def _thirds(kind: str, values: NDArray[np.float64], form: str, unit: str) -> lis
     ends = form.format(low), form.format(high)
     return [
         Slice(kind, f"up to {ends[0]} {unit}", values <= low),
-        Slice(kind, f"over {ends[0]}, up to {ends[1]}", (values > low) & (values <= high)),
+        Slice(kind, f"over {ends[0]}, up to {ends[1]} {unit}", (values > low) & (values <= high)),
         Slice(kind, f"over {ends[1]} {unit}", values > high),
     ]
 

@@ -152,7 +152,8 @@ class Report:
     @cached_property
     def _score_tables(self) -> dict[str, str]:
         """By collection; they take a while, and the lead's stands in the text twice."""
-        return {one.name: tables.scores(one.groups, one.dev, self.source) for one in self.collections}
+        sources = {one.name: self.source if one.is_of_dev_files else None for one in self.collections}
+        return {one.name: tables.scores(one.groups, one.dev, sources[one.name]) for one in self.collections}
 
     def _scores(self) -> str:
         parts = ["## All scores", tables.SCORES_NOTE]
