@@ -151,7 +151,8 @@ def test_every_recipe_of_the_paper_and_every_control_runs(
 
 def test_kept_results_stand_for_runs_on_every_command(recipes: Path, tmp_path: Path, command: Command) -> None:
     options = [str(recipes), "--scale", "0.1", "--runs", "runs"]
-    assert command("experiment", "run", *options).code == 0
+    assert command("experiment", "run", *options, "--results", "first").code == 0
+    assert len((tmp_path / "first" / "runs.jsonl").read_text().splitlines()) == 2
     kept = command("experiment", "keep", "runs", "--output", "kept")
     assert kept.code == 0, kept.err
     assert kept.out.startswith("kept holds 2 runs, 2 of them from runs; ")
@@ -160,6 +161,7 @@ def test_kept_results_stand_for_runs_on_every_command(recipes: Path, tmp_path: P
     assert (again.code, again.err) == (0, "2 runs of 2 kept in kept already\n")
     assert not (tmp_path / "elsewhere").exists()
     ran = command("experiment", "run", *more, "--seeds", "2")
+    assert len((tmp_path / "kept" / "runs.jsonl").read_text().splitlines()) == 4, "run keeps what it completes"
     assert "2 runs of 4 kept in kept already" in ran.err
     assert "2 runs: 0 complete already, 2 to do" in ran.err
     assert sorted(folder.name for folder in (tmp_path / "elsewhere").glob("*/*")) == ["seed-2", "seed-2"]

@@ -98,6 +98,20 @@ def test_no_word_of_the_data_and_no_place_of_the_machine_is_kept(results: list[R
     assert not any(text.encode() in kept for text in (*SST, *(text for pair in PAIRS for text in pair)) if " " in text)
 
 
+def test_one_run_twice_is_no_second_seed(runs: Path) -> None:
+    shutil.copytree(runs, runs.parent / "backup" / "runs")
+    with pytest.raises(RunError, match="are both runs/PCG seed 1; name a folder that holds one of them"):
+        load_results(runs.parent)
+
+
+def test_classes_in_another_order_are_other_rows(results: list[Result]) -> None:
+    tasks = results[0].recipe.tasks
+    turned = tasks | {"mood": tasks["mood"].model_copy(update={"labels": ["2", "1", "0"]})}
+    other = replace(results[1], recipe=results[1].recipe.model_copy(update={"tasks": turned}))
+    with pytest.raises(RunError, match="were scored on different rows of task 'mood'"):
+        dev_sets([results[0], other])
+
+
 def test_runs_that_are_not_complete_are_no_results(runs: Path) -> None:
     progress = runs / "PCG" / "seed-1" / "last" / "progress.json"
     progress.write_text(json.dumps(json.loads(progress.read_text()) | {"is_complete": False}))

@@ -23,7 +23,7 @@ from minbert.comparison import (
 )
 from minbert.errors import RunError
 from minbert.experiments.devsets import DevSet
-from minbert.experiments.results import Result
+from minbert.experiments.results import ABOUT, Result
 from minbert.experiments.slices import Slice, slices
 from minbert.runs import changes
 
@@ -186,7 +186,7 @@ def differing(left: Sequence[Result], right: Sequence[Result]) -> list[str]:
         found.append(f"updates: {one.updates:,} and {other.updates:,}")
     seconds = [fmean(result.seconds for result in group) for group in (left, right)]
     found.append(f"seconds a run: {seconds[0]:,.0f} and {seconds[1]:,.0f}")
-    for key in one.about:
-        values = [sorted({str(result.about[key]) for result in group}) for group in (left, right)]
+    for key in ABOUT:
+        values = [sorted({str(result.about.get(key)) for result in group}) for group in (left, right)]
         found += [f"{key}: {', '.join(values[0])} and {', '.join(values[1])}"] if values[0] != values[1] else []
     return found

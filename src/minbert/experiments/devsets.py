@@ -10,6 +10,8 @@ from minbert.experiments.results import Result
 from minbert.runs import digest
 from minbert.tasks import SPLITS, Split, Task
 
+READING = {"holdout", "labels", "label", "text", "range", "format", "encoding", "quoting"}  # what rows depend on
+
 
 @dataclass(frozen=True)
 class DevSet:
@@ -42,7 +44,7 @@ def dev_sets(results: Sequence[Result], data: Path | None = None) -> dict[str, D
     for result in results:
         for name in result.answers:
             task = result.recipe.tasks[name]
-            scored_on = f"{_digests(result, task)} {task.holdout}"
+            scored_on = f"{_digests(result, task)} {task.model_dump(include=READING)}"
             if name not in read:
                 found[name] = _read(name, task, result, data)
                 read[name] = scored_on, result

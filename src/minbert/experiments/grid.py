@@ -95,7 +95,7 @@ def expand(
 
 def not_kept(cells: Sequence[Cell], results: Path | None) -> list[Cell]:
     """The cells whose runs are not among kept results, in which other machines' runs may be."""
-    kept = [] if results is None else load_results(results)
+    kept = load_results(results) if results is not None and results.is_dir() else []  # at first there is none
     return [cell for cell in cells if not holds(kept, cell.recipe)]
 
 

@@ -9,6 +9,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ from minbert.files import make_folder, one_writer, replacing, write_text
 from minbert.predictions import metric_input
 from minbert.runs import Run, as_resolved, changes, digest, files_of
 from minbert.schema import Recipe
-from minbert.tasks import SPLITS, Task
+from minbert.tasks import SPLITS
 
 Array = NDArray[np.float64]
 ENCODER = "all"  # layers
@@ -122,10 +123,6 @@ class Result:
         return {name: values[str(self.recipe.tasks[name].metric)] for name, values in last.items()}
 
 
-def _last_answers(run: Run, name: str, task: Task) -> Array:
-    return metric_input(task, run.read_predictions(name, task))
-
-
 def _conflict(steps: Sequence[Mapping[str, Any]]) -> list[Conflict]:
     """Cosines of all updates, and of the ones with a close look by layer and with the null, epoch by epoch."""
     found: dict[tuple[int, str, str], list[float]] = defaultdict(list)
@@ -149,7 +146,11 @@ def load_results(folder: Path) -> list[Result]:
     found = [Result.of(run) for run in runs if run.progress().is_complete]
     if not found:
         raise RunError(f"{folder} holds no complete run and no results; name the folder of an experiment's runs")
-    return sorted(found, key=lambda result: (result.group, result.seed))
+    found.sort(key=lambda result: (result.group, result.seed, str(result.folder)))
+    for one, other in pairwise(found):
+        if (one.group, one.seed) == (other.group, other.seed):
+            raise RunError(f"{one.folder} and {other.folder} are both {one.name}; name a folder that holds one of them")
+    return found
 
 
 def group_of(run: Path) -> str:
@@ -256,6 +257,7 @@ def _result(
         **line
         | {
             "recipe": Recipe.model_validate(line["recipe"]),
+            "about": {key: value for key, value in line["about"].items() if key in ABOUT},
             "curve": [Point(**point) for point in line["curve"]],
             "conflict": [Conflict(**row) for row in conflict.get(key, none).iter_rows(named=True)],
             "answers": {str(name): part["prediction"].cast(pl.Float64).to_numpy() for (name,), part in tasks.items()},

@@ -135,11 +135,6 @@ def churn(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
     return markdown(("left and right", "task", "changed", "by another seed", "gained", "lost"), rows, left=2)
 
 
-def claims(judged: Sequence[Judged]) -> str:
-    """A line for every claim: what is said, and how it stands."""
-    return markdown(("claim", "judgement"), [[one.claim.says, one.judgement] for one in judged], left=2)
-
-
 def findings(judged: Judged) -> str:
     """What a claim's judgement rests on."""
     rows = [
