@@ -94,8 +94,10 @@ def test_a_confusion_that_never_happens() -> None:
     once = MOOD.labels.copy()
     once[np.flatnonzero(MOOD.labels == 0)[0]] = 2
     wrong = [*right[:2], result(MOOD, "wrong", 3, once)]
+    two = [one for one in right if one.seed < 3]
     need = {"left": ["it"], "statistic": "cell", "true": "bad", "predicted": "good", "direction": "never"}
     assert judged([need], {"it": right}).judgement == "supported"
+    assert judged([need], {"it": two}).judgement == "undecided (seeds)"
     found = judged([need], {"it": wrong})
     assert found.judgement == "contradicted"
     assert found.findings[0].value == pytest.approx(1 / N / 3)

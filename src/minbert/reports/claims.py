@@ -156,7 +156,8 @@ def _judgement(test: _Test, adjusted_p: float | None) -> Judgement:
     if test.value is None:
         return "not run"
     if test.need.direction == "never":
-        return "contradicted" if any(test.of_seeds) else "supported"
+        enough: Judgement = "supported" if len(test.of_seeds) >= SEEDS_NEEDED else "undecided (seeds)"
+        return "contradicted" if any(test.of_seeds) else enough
     if test.need.statistic == "curve":
         return _by_all_seeds(test)
     if test.interval is None:
@@ -194,12 +195,13 @@ def _below(test: _Test, differs: bool) -> tuple[bool, bool]:
 
 def _equal(test: _Test, differs: bool) -> tuple[bool, bool]:
     assert test.interval_90 is not None
-    return test.interval_90.low >= -MARGIN and test.interval_90.high <= MARGIN, differs
+    low, high = test.interval_90
+    return low >= -MARGIN and high <= MARGIN, differs and (low > MARGIN or high < -MARGIN)
 
 
 def _not_above(test: _Test, differs: bool) -> tuple[bool, bool]:
     assert test.interval_90 is not None
-    return test.interval_90.high <= MARGIN, _above(test, differs)[0]
+    return test.interval_90.high <= MARGIN, differs and test.interval_90.low > MARGIN
 
 
 def _between(test: _Test, _differs: bool) -> tuple[bool, bool]:
