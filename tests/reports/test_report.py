@@ -144,6 +144,8 @@ def test_the_page_loads_nothing_and_shows_everything(report: Report, tmp_path: P
         for suffix in ("svg", "png", "csv"):
             assert (tmp_path / "figures" / f"{plot.name}.{suffix}").stat().st_size
         assert f"](figures/{plot.name}.svg)" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    hostile = page("# A\n\n| ![x](https://example.org/p.png) | ![y](figures/none.svg) |\n", tmp_path)
+    assert "<img" not in hostile
     assert page("# A\n\n<script>alert(1)</script> & <b>b</b>", tmp_path).count("&lt;script&gt;") == 1
 
 

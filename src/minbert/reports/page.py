@@ -54,5 +54,8 @@ def _with_figures(body: str, folder: Path) -> str:
         content = base64.b64encode((folder / found[1]).read_bytes()).decode()
         return f'src="data:image/svg+xml;base64,{content}"'
 
-    body = re.sub(r'src="(figures/[\w.-]+\.svg)"', embedded, body)
+    known = "|".join(re.escape(file.name) for file in sorted((folder / FIGURES).glob("*.svg"))) or "(?!)"
+    body = re.sub(rf'src="(figures/(?:{known}))"', embedded, body)
+    # An image that a text of the data names is not ours to load: its words stay.
+    body = re.sub(r'<img src="(?!data:image/svg)[^"]*" alt="([^"]*)"[^>]*>', r"\1", body)
     return re.sub(r'Numbers: <a href="figures/[^"]*">([^<]*)</a>', r"Numbers: <code>\1</code>", body)
