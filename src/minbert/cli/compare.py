@@ -74,6 +74,7 @@ def _group(name: str, results: Path | None) -> Sequence[Result]:
 
 def _scores_table(found: Comparison) -> Table:
     from minbert.cli.show import number, table
+    from minbert.reports.tables import probability, signed
 
     rows = [
         [
@@ -107,19 +108,19 @@ def _precision_table(found: Comparison) -> Table:
 
 def _answers_table(found: Comparison) -> Table:
     from minbert.cli.show import table
+    from minbert.reports.tables import churn_cells
 
     rows = []
     for line in found.scores:
-        if (churn := line.churn) is not None:
-            unit = "{:.1%}" if churn.gained is not None else "{:.3f} apart"
-            parts = (churn.changed, churn.reseeded, churn.gained, churn.lost)
-            rows.append([line.score, *("" if part is None else unit.format(part) for part in parts)])
+        if line.churn is not None:
+            rows.append([line.score, *churn_cells(line.churn)])
     columns = ("task", "changed", "by another\nseed alone", "gained", "lost")
     return table("Answers that left and right do not share", columns, rows)
 
 
 def _slices_table(found: Comparison) -> Table:
     from minbert.cli.show import table
+    from minbert.reports.tables import signed
 
     are_judged = any(line.difference.interval for line in found.slices)
     rows = []
@@ -135,16 +136,8 @@ def _slices_table(found: Comparison) -> Table:
 TELLING = ("length", "negation", "numbers", "overlap")  # kinds of parts whose names need no more words
 
 
-def signed(value: float) -> str:
-    """A difference with its sign."""
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def probability(p: float | None) -> str:
-    """A p-value, as far as three digits can tell it."""
-    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def interval(found: Interval | None) -> str:
     """Both ends with their signs, or nothing."""
+    from minbert.reports.tables import signed
+
     return "" if found is None else f"{signed(found.low)} … {signed(found.high)}"

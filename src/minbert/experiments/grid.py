@@ -95,7 +95,9 @@ def expand(
 
 def not_kept(cells: Sequence[Cell], results: Path | None) -> list[Cell]:
     """The cells whose runs are not among kept results, in which other machines' runs may be."""
-    kept = load_results(results) if results is not None and results.is_dir() else []  # at first there is none
+    if results is None or not results.is_dir():  # at first there is none
+        return list(cells)
+    kept = load_results(results)
     return [cell for cell in cells if not holds(kept, cell.recipe)]
 
 

@@ -68,7 +68,7 @@ def _rows(dev: DevSet) -> Iterator[tuple[str, ...]]:
 
 
 def _by_length(dev: DevSet) -> list[Slice]:
-    return _thirds("length", lengths(dev).astype(np.float64), "{:.0f}", "words")
+    return _thirds("length", NUMBERS["length"](dev), "{:.0f}", "words")
 
 
 def _by_overlap(dev: DevSet) -> list[Slice]:
@@ -115,6 +115,11 @@ def _by_column(dev: DevSet, column: str) -> list[Slice]:
     return [Slice(column, value, np.array([v == value for v in values])) for value in frequent]
 
 
+NUMBERS: dict[str, Callable[[DevSet], NDArray[np.float64]]] = {
+    "overlap": overlaps,
+    "length gap": length_gaps,
+    "length": lambda dev: lengths(dev).astype(np.float64),
+}
 KINDS: dict[str, Callable[[DevSet], Sequence[Slice]]] = {
     "length": _by_length,
     "label": _by_label,

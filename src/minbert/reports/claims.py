@@ -17,13 +17,12 @@ from minbert.errors import DataError, near
 from minbert.experiments.compare import SUM, answers_of, differing
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Result
-from minbert.experiments.slices import length_gaps, overlaps, slices
+from minbert.experiments.slices import NUMBERS, slices
 from minbert.metrics import Interval
 from minbert.reports.source import Claim, Requirement
 
 Groups = Mapping[str, Sequence[Result]]
 Judgement = Literal["supported", "contradicted", "undecided", "undecided (seeds)", "not run"]
-FEATURES: dict[str, Callable[[DevSet], NDArray[np.float64]]] = {"overlap": overlaps, "length gap": length_gaps}
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _statistic(need: Requirement, answers: Answers, dev: DevSet) -> Answers:
         chosen &= dev.labels == dev.task.class_numbers[str(need.true)]
     predictions, labels = answers.predictions[:, chosen], answers.labels[chosen]
     if need.statistic == "gap":
-        return Answers("gap", predictions, FEATURES[str(need.feature)](dev)[chosen])
+        return Answers("gap", predictions, NUMBERS[str(need.feature)](dev)[chosen])
     if need.statistic == "cell":
         true, predicted = (dev.task.class_numbers[str(name)] for name in (need.true, need.predicted))
         return Answers("mean", ((predictions == predicted) & (labels == true)).astype(np.float64), labels)

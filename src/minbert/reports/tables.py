@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from minbert.comparison import SEEDS_NEEDED, Difference, contrast
+from minbert.comparison import SEEDS_NEEDED, Churn, Difference, contrast
 from minbert.data import Reading
 from minbert.experiments.compare import SUM, ScoreLine, answers_of
 from minbert.experiments.devsets import DevSet
@@ -110,12 +110,15 @@ def contrasts(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
         for line in lines:
             sharper = "" if line.sharper is None else between(line.sharper.interval)
             ends = [signed(line.difference.value), between(line.difference.interval), sharper]
-            rows.append([name, line.score, *ends, _p(line.adjusted_p), line.verdict, _visible(line.difference)])
+            rows.append(
+                [name, line.score, *ends, probability(line.adjusted_p), line.verdict, _visible(line.difference)]
+            )
     ends = ["difference", "95 % interval", "the same, seeds kept"]
     return markdown(("left − right", "score", *ends, "p (Holm)", "left is", "visible from"), rows, left=2)
 
 
-def _p(p: float | None) -> str:
+def probability(p: float | None) -> str:
+    """A p-value, as far as three digits can tell it."""
     return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
@@ -129,10 +132,15 @@ def churn(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
     for name, lines in pairs:
         for line in lines:
             if line.churn is not None:
-                form = "{:.1%}" if line.churn.gained is not None else "{:.3f} apart"
-                parts = (line.churn.changed, line.churn.reseeded, line.churn.gained, line.churn.lost)
-                rows.append([name, line.score, *("" if part is None else form.format(part) for part in parts)])
+                rows.append([name, line.score, *churn_cells(line.churn)])
     return markdown(("left and right", "task", "changed", "by another seed", "gained", "lost"), rows, left=2)
+
+
+def churn_cells(churn: Churn) -> list[str]:
+    """Answers changed, changed by another seed alone, gained, lost: shares of classes, or how far apart scores lie."""
+    form = "{:.1%}" if churn.gained is not None else "{:.3f} apart"
+    parts = (churn.changed, churn.reseeded, churn.gained, churn.lost)
+    return ["" if part is None else form.format(part) for part in parts]
 
 
 def findings(judged: Judged) -> str:

@@ -3,7 +3,7 @@
 Letters: S seeds, n examples.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,12 +131,12 @@ def _of_classes(answers: Answers, dev: DevSet) -> Iterator[_Look]:
     """A pair's words within each class, for they tell the classes apart as well; the rest over all classes."""
     wrong = (answers.predictions != answers.labels).astype(np.float64)  # [S, n]
     for feature in PAIR_NUMBERS if dev.task.is_pair else ():
-        values = NUMBERS[feature](dev)
+        values = slices.NUMBERS[feature](dev)
         for place, label in enumerate(dev.task.labels or ()):
             if (of_class := dev.labels == place).any():
                 gap = Answers("gap", wrong[:, of_class], values[of_class])
                 yield _Look(feature, "feature", WORDINGS[feature].decimals, gap, label)
-    yield _Look("length", "feature", WORDINGS["length"].decimals, Answers("gap", wrong, NUMBERS["length"](dev)))
+    yield _Look("length", "feature", WORDINGS["length"].decimals, Answers("gap", wrong, slices.NUMBERS["length"](dev)))
     for pattern in PATTERNS:
         yield _Look(pattern, "accuracy", 2, Answers("part-rest", 1 - wrong, _has(pattern, dev)))
 
@@ -146,9 +146,9 @@ def _of_scores(answers: Answers, dev: DevSet) -> Iterator[_Look]:
     bias = answers.predictions - answers.labels  # [S, n]
     low, high = dev.task.bounds
     decimals = 2 if high - low > 1 else 3
-    for feature, values_of in NUMBERS.items():
+    for feature in (*PAIR_NUMBERS, "length"):
         if dev.task.is_pair or feature not in PAIR_NUMBERS:
-            values = values_of(dev)
+            values = slices.NUMBERS[feature](dev)
             threshold = round(float(np.median(values)), WORDINGS[feature].decimals)  # the one that is printed
             above = (values > threshold).astype(np.float64)
             yield _Look(
@@ -225,11 +225,6 @@ class _Wording:
     decimals: int = 0
 
 
-NUMBERS: dict[Feature, Callable[[DevSet], NDArray[np.float64]]] = {
-    "overlap": slices.overlaps,
-    "length gap": slices.length_gaps,
-    "length": lambda dev: slices.lengths(dev).astype(np.float64),
-}
 PAIR_NUMBERS: tuple[Feature, ...] = ("overlap", "length gap")
 PATTERNS: tuple[Feature, ...] = ("negation", "numbers")
 MEASURES: dict[Measure, tuple[str, str]] = {  # if more, if less
