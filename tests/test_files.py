@@ -252,9 +252,7 @@ def test_a_second_writer_is_refused_until_the_first_ends_or_is_killed(tmp_path: 
             pass
         holder.kill()
         holder.wait(60)
-    assert str(refused.value) == (
-        f"{tmp_path} is in use by another process; wait for it, or give this run another --name"
-    )
+    assert str(refused.value) == (f"{tmp_path} is in use by another process; wait for it, or write to another folder")
     for _ in range(2):  # the lock's file may stay; the lock does not
         with one_writer(tmp_path):
             pass

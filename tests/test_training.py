@@ -315,7 +315,7 @@ def test_a_folder_in_use_is_refused(values: dict[str, object], tmp_path: Path) -
     next(holder)
     with (
         contextlib.closing(holder),
-        pytest.raises(RunError, match="is in use by another process; wait for it, or give this run another --name"),
+        pytest.raises(RunError, match="is in use by another process; wait for it, or write to another folder"),
     ):
         minbert.train(values, runs=tmp_path / "runs", resume=True)
 

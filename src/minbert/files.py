@@ -81,7 +81,7 @@ def one_writer(folder: Path, patience: float = 0.0) -> Iterator[None]:
     try:
         lock.acquire(timeout=patience)
     except filelock.Timeout:
-        raise RunError(f"{folder} is in use by another process; wait for it, or give this run another --name") from None
+        raise RunError(f"{folder} is in use by another process; wait for it, or write to another folder") from None
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from experiments.planted import group_of, mood_set
 from minbert.experiments.results import keep
 from minbert.runs import digest
 from minbert.tables import write_table
+from minbert.tasks import SPLITS
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def kept(tmp_path: Path) -> Path:
     labels = [(dev.task.labels or [])[int(label)] for label in dev.labels]
     rows = [[text, label, len(text) % 2] for text, label in zip(dev.examples.texts[0], labels, strict=True)]
     write_table(data / "mood.csv", ["text", "label", "desk"], rows)
-    known = {"mood.csv": digest(data / "mood.csv")}
+    known = {"mood": dict.fromkeys(SPLITS[:2], digest(data / "mood.csv"))}
     groups = group_of(dev, "better", 0.7, 1, 3) + group_of(dev, "worse", 0.6, 11, 3)
     keep([replace(result, data=known) for result in groups], tmp_path / "kept")
     return tmp_path / "kept"

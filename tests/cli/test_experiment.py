@@ -169,5 +169,23 @@ def test_kept_results_stand_for_runs_on_every_command(recipes: Path, tmp_path: P
         "kept holds 4 runs, 2 of them from elsewhere"
         in command("experiment", "keep", "elsewhere", "--output", "kept").out
     )
+    nothing = command("experiment", "status", *more, "--json")
+    assert json.loads(nothing.out) == {"runs": [], "scores": [], "baselines": {}}
     changed = command("experiment", "status", *more, "--set", "optimizer.lr=0.5", "--json")
     assert [run["condition"] for run in json.loads(changed.out)["runs"]] == ["missing", "missing"]
+
+
+def test_what_was_complete_before_is_kept_too_and_another_run_of_the_name_is_not(
+    recipes: Path, tmp_path: Path, command: Command
+) -> None:
+    options = ["experiment", "run", str(recipes), "--scale", "0.1"]
+    assert command(*options).code == 0
+    assert command(*options, "--results", "kept").code == 0
+    lines = (tmp_path / "kept" / "runs.jsonl").read_text()
+    assert len(lines.splitlines()) == 2
+    (tmp_path / "other").mkdir()
+    other = command(*options, "--set", "optimizer.lr=0.5", "--runs", "other/runs", "--results", "kept")
+    assert other.code == 2
+    assert "not kept: kept holds another runs/PCG seed 1 already: optimizer.lr = " in other.err
+    assert "runs/SUM seed 1" in other.err, "one that cannot be kept stops no other"
+    assert (tmp_path / "kept" / "runs.jsonl").read_text() == lines

@@ -24,7 +24,7 @@ def mood_set(seed: int = 0) -> DevSet:
     task = Task(kind="classification", train="mood.csv", dev="mood.csv", labels=["bad", "fair", "good"])
     labels = generator.integers(0, 3, N).astype(np.float64)
     examples = Examples([str(row) for row in range(N)], [texts], labels)
-    return DevSet("mood", task.completed(None), Path("mood.csv"), examples)
+    return DevSet("mood", task.completed(None), examples, {"dev": Path("mood.csv")})
 
 
 def answered(dev: DevSet, accuracy: NDArray[np.float64] | float, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -42,7 +42,7 @@ def result(dev: DevSet, group: str, seed: int, answers: NDArray[np.float64], **c
         seed=seed,
         recipe=recipe,
         about={"processor": "a processor"},
-        data={"mood.csv": "0"},
+        data={"mood": {"train": "0", "dev": "0"}},
         updates=100,
         seconds=10.0,
         tokens=1000,

@@ -78,10 +78,12 @@ def test_what_else_differs_is_named() -> None:
     right = result(MOOD, "B", 2, MOOD.labels, optimizer={"lr": 1e-3, "head_lr": 5e-4})
     assert differing([left], [right]) == ["optimizer.lr: 0.0001 and 0.001", "seconds a run: 10 and 10"]
     longer = replace(right, updates=300, batches={"mood": 300}, seconds=30.0, about={"processor": "another"})
+    longer = replace(longer, data={"mood": {"train": "1", "dev": "0"}})
     assert differing([left], [longer])[1:] == [
         "batches of mood: 100 and 300",
         "updates: 100 and 300",
         "seconds a run: 10 and 30",
+        "rows of mood: other files for train",
         "processor: a processor and another",
     ]
 

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from minbert.errors import RunError
-from minbert.experiments.devsets import dev_sets
+from minbert.experiments.devsets import dev_sets, readings
 from minbert.experiments.results import Result, keep, load_results
 from minbert.metrics import METRICS
-from minbert.runs import Run
+from minbert.runs import Run, digest
 from tiny import PAIRS, SST
 
 
@@ -34,7 +34,9 @@ def test_a_result_is_what_the_runs_records_say(runs: Path, results: list[Result]
     assert result.tokens == sum(step["tokens"] for step in steps)
     assert [(point.step, point.epoch) for point in result.curve] == [(2 * epoch, epoch) for epoch in range(7)]
     assert result.recipe == run.recipe()
-    assert list(result.data) == ["a.csv", "b.csv", "c.csv"]
+    file_of = dict(zip(("mood", "same", "near"), ("a.csv", "b.csv", "c.csv"), strict=True))
+    digests = {name: digest(runs.parent / file) for name, file in file_of.items()}
+    assert result.data == {name: dict.fromkeys(("train", "dev"), digest) for name, digest in digests.items()}
 
 
 def test_the_kept_answers_give_the_recorded_scores(results: list[Result]) -> None:
@@ -134,9 +136,60 @@ def test_results_are_laid_beside_the_very_rows_that_were_scored(
     (tmp_path / "a.csv").write_text("text,label\ngood,1\nbad,2\n")
     with pytest.raises(RunError, match=r"a.csv is not the file that runs/PCG seed 1 was scored on"):
         dev_sets(load_results(runs))
-    other = replace(results[1], data=results[1].data | {"b.csv": "0"})
+    other = replace(results[1], data=results[1].data | {"same": {"dev": "0"}})
     (tmp_path / "a.csv").unlink()
     with pytest.raises(
         RunError, match="runs/PCG seed 1 and runs/PCG seed 2 were scored on different rows of task 'same'"
     ):
         dev_sets([replace(r, answers={"same": r.answers["same"]}) for r in (results[0], other)])
+
+
+def test_files_of_one_name_in_two_folders_stay_apart(results: list[Result], runs: Path, tmp_path: Path) -> None:
+    """As in p/dev.csv and q/dev.csv."""
+    tasks, data = dict(results[0].recipe.tasks), dict(results[0].data)
+    for name, folder in (("mood", "p"), ("same", "q")):
+        file = tmp_path / "two" / folder / "dev.csv"
+        file.parent.mkdir(parents=True)
+        shutil.copy(str(tasks[name].dev), file)
+        tasks[name] = tasks[name].model_copy(update={"train": str(file), "dev": str(file), "test": None})
+        data[name] = {"train": digest(file), "dev": digest(file)}
+    answers = {name: results[0].answers[name] for name in ("mood", "same")}
+    schedule = results[0].recipe.schedule.model_copy(update={"order": list(answers)})
+    recipe = results[0].recipe.model_copy(
+        update={"tasks": {name: tasks[name] for name in answers}, "schedule": schedule}
+    )
+    keep([replace(results[0], recipe=recipe, answers=answers, data=data)], tmp_path / "kept")
+    (kept,) = load_results(tmp_path / "kept")
+    assert [kept.recipe.tasks[name].dev for name in answers] == ["p/dev.csv", "q/dev.csv"]
+    dev = dev_sets([kept], tmp_path / "two")
+    assert [one.path for one in dev.values()] == [tmp_path / "two" / folder / "dev.csv" for folder in "pq"]
+
+
+def test_only_the_dev_rows_are_needed_to_compare(results: list[Result], tmp_path: Path) -> None:
+    keep(results, tmp_path / "kept")
+    for file in "abc":
+        shutil.copy(tmp_path / f"{file}.csv", tmp_path / f"dev-{file}.csv")
+    tasks = {
+        name: task.model_copy(update={"dev": f"dev-{task.dev}", "train": "gone.csv"})
+        for name, task in load_results(tmp_path / "kept")[0].recipe.tasks.items()
+    }
+    kept = [
+        replace(result, recipe=result.recipe.model_copy(update={"tasks": tasks}))
+        for result in load_results(tmp_path / "kept")
+    ]
+    dev = dev_sets(kept, tmp_path)
+    assert dev["mood"].examples.texts == [SST]
+    assert list(readings(dev["mood"])) == ["dev"], "test and train are not at hand"
+
+
+def test_a_run_of_another_recipe_or_other_data_is_not_kept_in_the_place_of_one(
+    results: list[Result], tmp_path: Path
+) -> None:
+    keep(results, tmp_path / "kept")
+    training = results[0].recipe.training.model_copy(update={"batch_size": 7})
+    other = replace(results[0], recipe=results[0].recipe.model_copy(update={"training": training}))
+    with pytest.raises(RunError, match=r"holds another runs/PCG seed 1 already: training.batch_size = 3 \(now 7\)"):
+        keep([other], tmp_path / "kept")
+    with pytest.raises(RunError, match="kept holds another runs/PCG seed 1 already: mood's files"):
+        keep([replace(results[0], data=results[0].data | {"mood": {"train": "0"}})], tmp_path / "kept")
+    assert load_results(tmp_path / "kept")[0].recipe.training.batch_size == 3

@@ -145,7 +145,7 @@ def pairs() -> tuple[DevSet, dict[str, list[Result]]]:
     texts = [[" ".join("abcde"[: c + 1]) for c in common], ["a b c d e f"] * N]
     task = Task(kind="pair-classification", text=["x", "y"], train="p.csv", dev="p.csv", labels=["0", "1"])
     labels = generator.integers(0, 2, N).astype(np.float64)
-    dev = DevSet("same", task.completed(None), Path("p.csv"), Examples([str(i) for i in range(N)], texts, labels))
+    dev = DevSet("same", task.completed(None), Examples([str(i) for i in range(N)], texts, labels))
     answers = [(common + generator.integers(-1, 2, N) > 2).astype(np.float64) for _ in range(3)]
     recipe = load({"name": "it", "tasks": {"same": dev.task.model_dump(exclude_none=True)}})
     made = [

@@ -42,7 +42,7 @@ def dev_set(name: str, kind: str, metric: str, **more: Any) -> DevSet:
     else:
         labels = generator.integers(0, len(task.labels or ()), N[name]).astype(float)
     texts = [["a text"] * N[name]] * len(task.text_columns)
-    return DevSet(name, task, Path(f"{name}.csv"), Examples([str(row) for row in range(N[name])], texts, labels))
+    return DevSet(name, task, Examples([str(row) for row in range(N[name])], texts, labels))
 
 
 DEV = {

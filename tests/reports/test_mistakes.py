@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -34,7 +33,7 @@ def dev_set(name: str, texts: list[list[str]], labels: Array, /, **about: object
     columns = ["a", "b"][: len(texts)]
     task = Task.model_validate({"text": columns if len(columns) > 1 else "a", "train": "x.csv", "dev": "x.csv"} | about)
     ids = [f"id-{place}" for place in range(len(labels))]
-    return DevSet(name, task.completed(None), Path("x.csv"), Examples(ids, texts, labels))
+    return DevSet(name, task.completed(None), Examples(ids, texts, labels))
 
 
 def texts_of(generator: np.random.Generator) -> list[str]:

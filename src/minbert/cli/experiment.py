@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minbert.cli.train import DataOption, SkipOption, interrupts
-from minbert.errors import RunInterruptedError, counted, near, several
+from minbert.errors import MinbertError, RunInterruptedError, counted, near, several
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,6 +63,8 @@ def plan(
     from minbert.kernels import measure
 
     cells = _left_of(expand(paths, runs, seeds, scale, overrides or (), data, keep_weights), kept)
+    if not cells:
+        return
     _show_readings(check(cells, skip_bad_rows))
     watch = Stopwatch(measure(jobs), skip_bad_rows)
     estimates: dict[str, Estimate] = {}
@@ -93,19 +95,20 @@ def run(
     from minbert.cli.show import messages, program, results
     from minbert.experiments.grid import check, expand
     from minbert.experiments.local import run_cells
-    from minbert.experiments.results import Result
-    from minbert.experiments.results import keep as keep_results
 
     cells = _left_of(expand(paths, runs, seeds, scale, overrides or (), data, keep_weights), kept)
+    if not cells:
+        return
     _show_readings(check(cells, skip_bad_rows))
     left = sum(cell.condition != "complete" for cell in cells)
     messages.print(f"{counted(len(cells), 'run')}: {len(cells) - left} complete already, {left} to do")
     failures: list[News] = []
+    not_kept = [fault for cell in cells if cell.condition == "complete" and (fault := _fault_of_keeping(cell, kept))]
     with interrupts() as interrupted, ExperimentDisplay(len(cells), len(cells) - left) as display:
         for news in run_cells(cells, jobs, skip_bad_rows, lambda: bool(interrupted)):
             display.show(news)
-            if news.kind == "done" and kept is not None:
-                keep_results([Result.of(news.cell.run)], kept)
+            if news.kind == "done" and (fault := _fault_of_keeping(news.cell, kept)):
+                not_kept.append(fault)
             failures += [news] if news.kind == "failed" else []
     for news in failures:
         messages.print(f"failed: {news.cell.name}: {news.reason}", soft_wrap=True)
@@ -119,7 +122,9 @@ def run(
         raise RunInterruptedError(f"what was under way is saved; go on with\n{command}")
     if any(cell.condition == "complete" for cell in cells):
         results.print(scores_table(cells))
-    if failures:
+    for fault in not_kept:
+        messages.print(f"not kept: {fault}", soft_wrap=True)
+    if failures or not_kept:
         raise typer.Exit(1 if any(news.is_ours for news in failures) else 2)
 
 
@@ -162,6 +167,8 @@ def status(
             )
         )
         return
+    if not cells:
+        return
     results.print(_status_table(cells, {name: condition for name, (condition, _) in standings.items()}))
     counts = Counter[str](condition for condition, _ in standings.values())
     words = ["complete", "stopped", "missing", *(word for word in ("failed", "refused") if counts[word])]
@@ -194,6 +201,19 @@ def keep(
     results.print(f"{output} holds {counted(len(held), 'run')}, {len(found)} of them from {runs}; {size:.1f} MB")
 
 
+def _fault_of_keeping(cell: Cell, kept: Path | None) -> str | None:
+    """Adds a complete run to a folder of results, if there is one; says why that failed: the other runs go on."""
+    from minbert.experiments.results import Result
+    from minbert.experiments.results import keep as keep_results
+
+    if kept is not None:
+        try:
+            keep_results([Result.of(cell.run)], kept)
+        except (MinbertError, OSError) as error:
+            return str(error)
+    return None
+
+
 def _left_of(cells: list[Cell], kept: Path | None) -> list[Cell]:
     """The cells that are not among kept results; says how many are."""
     from minbert.cli.show import messages
@@ -202,8 +222,6 @@ def _left_of(cells: list[Cell], kept: Path | None) -> list[Cell]:
     left = not_kept(cells, kept)
     if len(left) < len(cells):
         messages.print(f"{counted(len(cells) - len(left), 'run')} of {len(cells)} kept in {kept} already")
-    if not left:
-        raise typer.Exit
     return left
 
 

@@ -26,6 +26,7 @@ from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import ABOUT, Result
 from minbert.experiments.slices import Slice, slices
 from minbert.runs import changes
+from minbert.tasks import SPLITS
 
 SUM = "sum"
 
@@ -186,6 +187,9 @@ def differing(left: Sequence[Result], right: Sequence[Result]) -> list[str]:
         found.append(f"updates: {one.updates:,} and {other.updates:,}")
     seconds = [fmean(result.seconds for result in group) for group in (left, right)]
     found.append(f"seconds a run: {seconds[0]:,.0f} and {seconds[1]:,.0f}")
+    for name in dict.fromkeys(itertools.chain(one.data, other.data)):
+        splits = [split for split in SPLITS if len({str(r.data.get(name, {}).get(split)) for r in (*left, *right)}) > 1]
+        found += [f"rows of {name}: other files for {' and '.join(splits)}"] if splits else []
     for key in ABOUT:
         values = [sorted({str(result.about.get(key)) for result in group}) for group in (left, right)]
         found += [f"{key}: {', '.join(values[0])} and {', '.join(values[1])}"] if values[0] != values[1] else []

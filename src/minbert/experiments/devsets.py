@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minbert.data import Examples, Labels, Reading, read_splits
+from minbert.data import Examples, Labels, Reading, read_examples, read_splits
 from minbert.errors import RunError
-from minbert.experiments.results import Result
+from minbert.experiments.results import Result, without_paths
 from minbert.runs import digest
 from minbert.tasks import SPLITS, Split, Task
 
@@ -15,13 +15,12 @@ READING = {"holdout", "labels", "label", "text", "range", "format", "encoding", 
 
 @dataclass(frozen=True)
 class DevSet:
-    """A task's n dev examples; `path` is the file that they come from, and `readings` what its files gave by split."""
+    """A task's n dev examples; `files` are those of its splits that are at hand, as the runs read them."""
 
     name: str
     task: Task
-    path: Path
     examples: Examples
-    readings: Mapping[Split, Reading] = field(default_factory=dict)
+    files: Mapping[Split, Path] = field(default_factory=dict)
 
     @property
     def labels(self) -> Labels:
@@ -29,8 +28,18 @@ class DevSet:
         assert self.examples.labels is not None
         return self.examples.labels
 
+    @property
+    def path(self) -> Path:
+        """The file that the examples come from."""
+        return self.files[_source(self.task)]
+
     def __len__(self) -> int:
         return len(self.examples)
+
+
+def _source(task: Task) -> Split:
+    """The split whose file holds the dev rows."""
+    return "train" if task.holdout else "dev"
 
 
 def dev_sets(results: Sequence[Result], data: Path | None = None) -> dict[str, DevSet]:
@@ -44,7 +53,7 @@ def dev_sets(results: Sequence[Result], data: Path | None = None) -> dict[str, D
     for result in results:
         for name in result.answers:
             task = result.recipe.tasks[name]
-            scored_on = f"{_digests(result, task)} {task.model_dump(include=READING)}"
+            scored_on = f"{result.data[name].get(_source(task))} {task.model_dump(include=READING)}"
             if name not in read:
                 found[name] = _read(name, task, result, data)
                 read[name] = scored_on, result
@@ -56,21 +65,28 @@ def dev_sets(results: Sequence[Result], data: Path | None = None) -> dict[str, D
     return found
 
 
-def _digests(result: Result, task: Task) -> list[str | None]:
-    return [result.data.get(Path(file).name) for file in (task.train if task.holdout else None, task.dev) if file]
-
-
 def _read(name: str, task: Task, result: Result, data: Path | None) -> DevSet:
-    files = {split: file for split in SPLITS if (file := getattr(task, split))}
-    if data is not None:
-        files = {split: str(data / Path(file).name) for split, file in files.items()}
-    files = {split: file for split, file in files.items() if split != "test" or Path(file).is_file()}
-    path = Path(files["train" if task.holdout else "dev"])
+    named = task if data is None else without_paths(result.recipe).tasks[name]
+    given = {split: file for split in SPLITS if (file := getattr(named, split))}
+    files = {split: Path(file) if data is None else data / file for split, file in given.items()}
+    path = files[_source(task)]
     if not path.is_file():
         raise RunError(f"{path}, on which {result.name} was scored, does not exist; pass --data DIR with that file")
-    if digest(path) != result.data.get(path.name):
+    if digest(path) != result.data[name].get(_source(task)):
         raise RunError(f"{path} is not the file that {result.name} was scored on; pass --data DIR with that one")
-    _, readings = read_splits(task.model_copy(update={"test": None} | files), skip_bad_rows=True)
-    examples = readings["dev"].examples
+    files = {split: file for split, file in files.items() if digest(file) == result.data[name][split] is not None}
+    examples = _readings(task, {_source(task): path})["dev"].examples
     assert len(examples) == len(result.answers[name])
-    return DevSet(name, task, path, examples, readings)
+    return DevSet(name, task, examples, files)
+
+
+def readings(dev: DevSet) -> dict[Split, Reading]:
+    """What the files at hand gave, by split; dev is there always."""
+    return _readings(dev.task, dev.files)
+
+
+def _readings(task: Task, files: Mapping[Split, Path]) -> dict[Split, Reading]:
+    named = task.model_copy(update={split: str(files[split]) if split in files else None for split in SPLITS})
+    if named.train is None:
+        return {"dev": read_examples(files["dev"], named, skip_bad_rows=True)}
+    return read_splits(named, skip_bad_rows=True)[1]

@@ -250,7 +250,7 @@ def baselines(cells: Sequence[Cell]) -> dict[str, float | None]:
     for cell in done:
         found |= _last_evaluation(cell)["baselines"]
     is_one_sum = all(cell.recipe.tasks.keys() == done[0].recipe.tasks.keys() for cell in done)
-    return found | ({"sum": total(found)} if is_one_sum else {})
+    return found | ({"sum": total(found)} if done and is_one_sum else {})
 
 
 def _last_evaluation(cell: Cell) -> dict[str, Any]:

@@ -5,9 +5,10 @@ a word of the data, small enough for a repository. Letters: n examples of a dev 
 """
 
 import json
+import os
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +18,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from minbert.errors import RunError
+from minbert.errors import RunError, several
 from minbert.files import make_folder, one_writer, replacing, write_text
 from minbert.predictions import metric_input
 from minbert.runs import Run, as_resolved, changes, digest, files_of
 from minbert.schema import Recipe
-from minbert.tasks import SPLITS
+from minbert.tasks import SPLITS, Split, Task
 
 Array = NDArray[np.float64]
 ENCODER = "all"  # layers
@@ -60,16 +61,17 @@ class Conflict:
 class Result:
     """A complete run as far as its numbers go.
 
-    `group` is what `group_of` says. `answers` hold for each task a class
-    number or a head's own score for each row of dev [n], those of the last update; `batches` how many batches of a task
-    it learned from, `seconds` what its updates took, `angle` the mean degrees between the summed and the used gradient.
+    `group` is what `group_of` says; `data` holds the digest of each task's file for each split. `answers` hold for each
+    task a class number or a head's own score for each row of dev [n], those of the last update; `batches` how many
+    batches of a task it learned from, `seconds` what its updates took, `angle` the mean degrees between the summed and
+    the used gradient.
     """
 
     group: str
     seed: int
     recipe: Recipe
     about: dict[str, Any]
-    data: dict[str, str | None]
+    data: dict[str, dict[Split, str | None]]
     updates: int
     seconds: float
     tokens: int
@@ -96,7 +98,7 @@ class Result:
             seed=recipe.seed,
             recipe=recipe,
             about={key: about[key] for key in ABOUT},
-            data={Path(file).name: digest for file, digest in about["data"].items()},
+            data=_digests(recipe, about["data"].get),
             updates=len(steps),
             seconds=sum(step["seconds"] for step in steps),
             tokens=sum(step["tokens"] for step in steps),
@@ -160,11 +162,17 @@ def group_of(run: Path) -> str:
 
 
 def keep(results: Iterable[Result], folder: Path) -> list[Result]:
-    """Adds results to a folder of results, in place of those of the same group and seed; gives all that it holds."""
+    """Adds results to a folder of results and gives all that it holds; a run that is made again takes its old place.
+
+    Raises RunError where the folder holds a run of another recipe, or of other data, by the same name.
+    """
     make_folder(folder)
     with one_writer(folder, patience=PATIENCE):  # several experiments may add to one folder at once
         known = {(r.group, r.seed): r for r in _kept(folder)} if (folder / RUNS).is_file() else {}
-        known |= {(r.group, r.seed): replace(r, recipe=_without_paths(r.recipe)) for r in results}
+        for result in results:
+            new = replace(result, recipe=without_paths(result.recipe))
+            _check_same(known.get((new.group, new.seed)), new, folder)
+            known[new.group, new.seed] = new
         kept = [known[key] for key in sorted(known)]
         _write(folder / ANSWERS, [frame for result in kept for frame in _answer_frames(result)])
         _write(folder / CONFLICT, [frame for result in kept if (frame := _conflict_frame(result)) is not None])
@@ -172,24 +180,47 @@ def keep(results: Iterable[Result], folder: Path) -> list[Result]:
     return kept
 
 
-def _without_paths(recipe: Recipe) -> Recipe:
-    """The recipe with its files, and an encoder's folder, by their names alone."""
-    tasks = {
-        name: task.model_copy(update={split: Path(file).name for split in SPLITS if (file := getattr(task, split))})
-        for name, task in recipe.tasks.items()
-    }
+def _check_same(old: Result | None, new: Result, folder: Path) -> None:
+    if old is None:
+        return
+    found = [str(change) for change in changes(old.recipe, new.recipe)]
+    found += [f"{name}'s files" for name, of in new.data.items() if old.data.get(name) != of]
+    if found:
+        raise RunError(
+            f"{folder} holds another {new.name} already: {several(found)}\nkeep this one in another folder of results, "
+            "or rename the folder that its runs lie in"
+        )
+
+
+def without_paths(recipe: Recipe) -> Recipe:
+    """The recipe with its files named from the folder that holds them all, and an encoder's folder by its name."""
+    files = [Path(file).absolute() for file in files_of(recipe)]
+    root = os.path.commonpath([file.parent for file in files]) if files else "."
+
+    def named(task: Task) -> dict[str, str]:
+        given = {split: getattr(task, split) for split in SPLITS}
+        return {s: Path(file).absolute().relative_to(root).as_posix() for s, file in given.items() if file}
+
+    tasks = {name: task.model_copy(update=named(task)) for name, task in recipe.tasks.items()}
     encoder = Path(recipe.encoder).name if Path(recipe.encoder).is_absolute() else recipe.encoder
     return recipe.model_copy(update={"tasks": tasks, "encoder": encoder})
 
 
+def _digests(recipe: Recipe, of_file: Callable[[str], str | None]) -> dict[str, dict[Split, str | None]]:
+    return {
+        name: {split: of_file(file) for split in SPLITS if (file := getattr(task, split))}
+        for name, task in recipe.tasks.items()
+    }
+
+
 def holds(results: Iterable[Result], recipe: Recipe) -> bool:
     """Whether the run of a recipe, not resolved yet, is among results that are kept: same keys, seed and data."""
-    given = _without_paths(recipe)
-    data = {Path(file).name: digest(Path(file)) for file in files_of(recipe)}
+    given = without_paths(recipe)
+    data = _digests(recipe, lambda file: digest(Path(file)))
     return any(
         result.seed == recipe.seed
         and result.recipe.name == recipe.name
-        and not changes(_without_paths(result.recipe), as_resolved(given, result.recipe))
+        and not changes(result.recipe, as_resolved(given, result.recipe))
         and result.data == data
         for result in results
     )

@@ -9,7 +9,7 @@ import numpy as np
 from minbert.comparison import SEEDS_NEEDED, Churn, Difference, contrast
 from minbert.data import Reading
 from minbert.experiments.compare import SUM, ScoreLine, answers_of
-from minbert.experiments.devsets import DevSet
+from minbert.experiments.devsets import DevSet, readings
 from minbert.experiments.results import Result
 from minbert.metrics import Interval, correlation_interval, proportion_interval, total
 from minbert.reports.claims import Judged
@@ -155,7 +155,7 @@ def data(dev: Mapping[str, DevSet], rows: Mapping[str, Mapping[str, int]]) -> st
     """Rows of every split beside the source's, and how the labels of train and dev lie."""
     lines = []
     for name, task in dev.items():
-        for split, reading in task.readings.items():
+        for split, reading in readings(task).items():
             theirs = rows.get(name, {}).get(split)
             beside = [f"{theirs:,}" if theirs else ""] if rows else []
             left_out = str(len(reading.bad_rows)) if reading.bad_rows else ""
