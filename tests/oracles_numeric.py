@@ -1,6 +1,7 @@
 """Slow, literal versions of the equations of updates and of comparisons, one number at a time."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -97,6 +98,16 @@ def literal_scores(arm: Sequence[Answers], rows: Sequence[NDArray[np.int64]], s:
         METRICS[task.metric](task.predictions[s][chosen], task.labels[chosen]) or 0.0
         for task, chosen in zip(arm, rows, strict=True)
     ]
+
+
+def satterthwaite(left: Sequence[Answers], right: Sequence[Answers], error: float) -> float:
+    """Degrees of freedom of a standard error, written out."""
+    bottom = 0.0
+    for arm in (left, right):
+        S = len(arm[0].predictions)
+        sums = [sum(METRICS[task.metric](task.predictions[s], task.labels) or 0.0 for task in arm) for s in range(S)]
+        bottom += (statistics.variance(sums) / S) ** 2 / (S - 1)
+    return error**4 / bottom
 
 
 def holm_rejects(ps: Sequence[float], level: float) -> list[bool]:

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 from minbert.metrics import CORRELATIONS, Interval
 from minbert.resampling import RESAMPLED, resample
 
 Numbers = NDArray[Any]  # class numbers or scores
 Array = NDArray[np.float64]
-Verdict = Literal["better", "worse", "no difference above 0.01", "undecided", "undecided (seeds)"]
+Verdict = Literal["better", "worse", "no difference above 0.01", "undecided", "undecided (seeds)", "undefined"]
 
 RENEWED = 0.22
 """The share of a score's variance over examples that another seed draws anew. Re-seeding an SST model changes whether
@@ -53,13 +53,13 @@ class Answers:
 class Difference:
     """What a contrast of arms is worth, such as left minus right: the arms' scores, each times its factor, summed.
 
-    An arm's score is the mean over seeds of the sum over tasks of the metric; an undefined metric counts as 0.
-    `interval` holds 95 % of the draws and `interval_90` 90 %; `p` is two-sided, and `standard_error` the draws'
-    deviation. All four are None where an arm has fewer than `SEEDS_NEEDED` of the `seeds`: a bootstrap over the
-    examples of one or two runs errs far more often than it says.
+    An arm's score is the mean over seeds of the sum over tasks of the metric; an undefined metric counts as 0, and
+    where it is undefined in every run there is no value. `interval` holds 95 % and `interval_90` 90 %; `p` is
+    two-sided, and `standard_error` the draws' deviation. All four are None where an arm has fewer than `SEEDS_NEEDED`
+    of the `seeds`: a bootstrap over the examples of one or two runs errs far more often than it says.
     """
 
-    value: float
+    value: float | None
     interval: Interval | None
     interval_90: Interval | None
     p: float | None
@@ -118,8 +118,13 @@ def contrast(
     """A sum of arms, each times its factor, with the Multi-Bootstrap (Sellam et al. 2022): see `Difference`.
 
     In every draw each task's examples are resampled, the same in all arms, and each arm picks its seeds on its own, the
-    same ones for all tasks. `over_seeds=False` keeps all seeds: sharper, and too sure where seeds have an effect common
-    to all examples. Where they have none, the whole errs on the other side: up to sqrt(3) times the standard error.
+    same ones for all tasks. A few seeds picked again cannot lie far apart, and their deviation is itself a guess: where
+    it matters the draws are too sure. So interval and p are no sharper than Student's t with the same standard error
+    makes them, its degrees of freedom by Satterthwaite (1946): S - 1 of an arm where seeds are all of the variance, and
+    the more, the more of it the examples have.
+
+    `over_seeds=False` keeps all seeds: sharper, and too sure where seeds have an effect common to all examples. Where
+    they have none, the whole errs on the other side: up to sqrt(3) times the standard error.
     """
     seeds = tuple(num_seeds(arm) for _, arm in arms)
     arms = sorted(arms, key=lambda arm: _bytes(arm[1]))  # in any order the same draws, so that only signs change
@@ -128,16 +133,31 @@ def contrast(
     ends = np.cumsum([num_seeds(arm) for arm in answers])[:-1]
     scores = np.split(seed_scores(tasks), ends)
     value = sum(factor * float(of_arm.mean()) for factor, of_arm in zip(factors, scores, strict=True))
-    if min(seeds) < SEEDS_NEEDED:
-        return Difference(value, None, None, None, None, seeds)
+    is_defined = _is_defined(tasks)
+    if min(seeds) < SEEDS_NEEDED or not is_defined:
+        return Difference(value if is_defined else None, None, None, None, None, seeds)
     streams = np.random.default_rng(seed).spawn(len(tasks) + len(arms))
     drawn = np.split(_drawn_scores(tasks, draws, streams[: len(tasks)]), ends, axis=1)
-    if over_seeds:
-        of_arms = [over_picked_seeds(arm, stream) for arm, stream in zip(drawn, streams[len(tasks) :], strict=True)]
-    else:
-        of_arms = [arm.mean(1) for arm in drawn]
-    d: Array = np.tensordot(factors, of_arms, 1)  # [arms], [arms, D] -> [D]
-    return Difference(value, _interval(d, 0.05), _interval(d, 0.10), _p(d), float(d.std(ddof=1)), seeds)
+    if not over_seeds:
+        d: Array = np.tensordot(factors, [arm.mean(1) for arm in drawn], 1)  # [arms], [arms, D] -> [D]
+        return Difference(value, _interval(d, 0.05), _interval(d, 0.10), _p(d), float(d.std(ddof=1)), seeds)
+    d = np.tensordot(
+        factors, [over_picked_seeds(arm, stream) for arm, stream in zip(drawn, streams[len(tasks) :], strict=True)], 1
+    )
+    error = float(d.std(ddof=1))
+    parts = [(factor**2 * of.var(ddof=1) / len(of), len(of)) for factor, of in zip(factors, scores, strict=True)]
+    freedom = degrees_of_freedom(error, parts)
+    ends_95, ends_90 = (
+        _wider(_interval(d, outside), value, error * stats.t.isf(outside / 2, freedom)) for outside in (0.05, 0.10)
+    )
+    p = max(_p(d), 2 * float(stats.t.sf(abs(value) / error, freedom))) if error else _p(d)
+    return Difference(value, ends_95, ends_90, p, error, seeds)
+
+
+def degrees_of_freedom(error: float, of_seeds: Sequence[tuple[float, int]]) -> float:
+    """Satterthwaite's, of a standard error: `of_seeds` are its parts from each arm's S seeds, as variances, with S."""
+    uncertain = sum(variance**2 / (S - 1) for variance, S in of_seeds)
+    return error**4 / uncertain if uncertain else math.inf
 
 
 def _bytes(arm: Sequence[Answers]) -> list[bytes]:
@@ -159,9 +179,21 @@ def _joined(arms: Sequence[Answers]) -> Answers:
 
 def seed_scores(arm: Sequence[Answers]) -> Array:
     """Each seed's score on all examples, summed over the tasks: [S]; an undefined metric counts as 0."""
-    scores = [RESAMPLED[task.metric](task.predictions, task.labels, np.ones((1, len(task.labels)))) for task in arm]
-    of_seeds: Array = _summed(scores)[0]
-    return of_seeds
+    return _summed(_task_scores(arm))
+
+
+def mean_score(arm: Sequence[Answers]) -> float | None:
+    """The mean of `seed_scores`; None where every metric is undefined in every seed."""
+    return float(seed_scores(arm).mean()) if _is_defined(arm) else None
+
+
+def _is_defined(arm: Sequence[Answers]) -> bool:
+    return not all(np.isnan(of_task).all() for of_task in _task_scores(arm))
+
+
+def _task_scores(arm: Sequence[Answers]) -> list[Array]:
+    """Each task's metric on all examples: [S], NaN where it is undefined."""
+    return [RESAMPLED[task.metric](task.predictions, task.labels, np.ones((1, len(task.labels))))[0] for task in arm]
 
 
 def _drawn_scores(arm: Sequence[Answers], draws: int, streams: Sequence[np.random.Generator]) -> Array:
@@ -196,24 +228,35 @@ def _interval(drawn: Array, outside: float) -> Interval:
     return Interval(float(ordered[k - 1]), float(ordered[-k]))
 
 
+def _wider(interval: Interval, value: float, step: float) -> Interval:
+    """The interval, where it does not reach as far as a step to either side of the value does, widened to it."""
+    return Interval(min(interval.low, value - step), max(interval.high, value + step))
+
+
 def _p(drawn: Array) -> float:
     fewer = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
     return min(1.0, 2 * (fewer + 1) / (len(drawn) + 1))
 
 
-def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """p-values of a family, adjusted for their number (Holm 1979); None stays None and is not counted."""
+def holm(ps: Sequence[float | None], not_run: int = 0) -> list[float | None]:
+    """p-values of a family, adjusted for the number of its tests (Holm 1979).
+
+    A test without a p counts: one that is None and stays so, and those that are `not_run`. A family is what was
+    written before the runs, and does not shrink by what of it cannot be told.
+    """
     known = sorted((p, i) for i, p in enumerate(ps) if p is not None)
     adjusted: list[float | None] = [None] * len(ps)
     largest = 0.0
     for rank, (p, i) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * p))
+        largest = max(largest, min(1.0, (len(ps) + not_run - rank) * p))
         adjusted[i] = largest
     return adjusted
 
 
 def verdict(found: Difference, adjusted_p: float | None, level: float = LEVEL) -> Verdict:
     """What may be said of left beside right, given its p adjusted for the family."""
+    if found.value is None:
+        return "undefined"
     if adjusted_p is None or found.interval_90 is None:
         return "undecided (seeds)"
     if adjusted_p < level:

@@ -60,7 +60,7 @@ def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytes
         ("kept", "kept", [], "kept holds 2 groups of runs"),
         ("nowhere", "kept", [], "nowhere holds no complete run and no results"),
         ("better", "worse", ["--results", "kept"], "pass --data DIR with that file"),
-        ("better", "worse", ["--results", "kept", "--data", "data", "--column", "no"], "no column 'no'"),
+        ("better", "worse", ["--results", "kept", "--data", "data", "--column", "no"], "no dev file has a column 'no'"),
     ],
 )
 def test_what_cannot_be_compared(

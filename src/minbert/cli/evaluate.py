@@ -80,8 +80,8 @@ def _readings(
     readings: dict[str, Reading] = {}
     for name in names:
         own = _own_task(name, model)
-        if own is not None and own.holdout and split == "dev":
-            readings[name] = _held_back(name, own, data, skip_bad_rows)
+        if own is not None and own.holdout and split != "test":
+            readings[name] = _divided(name, own, split, data, skip_bad_rows)
         elif len(names) > 1 and own is not None and getattr(own, split) is None and data is None:
             messages.print(f"task '{name}' has no {split} file, and is left out", soft_wrap=True)
         else:
@@ -91,16 +91,17 @@ def _readings(
     return readings
 
 
-def _held_back(name: str, task: Task, data: Path | None, skip_bad_rows: bool) -> Reading:
-    """The rows of the train file that training held back, in place of a dev file."""
+def _divided(name: str, task: Task, split: str, data: Path | None, skip_bad_rows: bool) -> Reading:
+    """The rows of a train file that training learned from, or those that it held back in place of a dev file."""
     from minbert.cli.show import messages
     from minbert.data import read_splits
 
     train = Path(task.train or "")
     path = train if data is None else data / train.name
     files = task.model_copy(update={"train": str(path), "dev": None, "test": None})
-    reading = read_splits(files, skip_bad_rows)[1]["dev"]
-    messages.print(f"{name}: {counted(len(reading.examples), 'row')} held back from {path}", soft_wrap=True)
+    reading = next(of for one, of in read_splits(files, skip_bad_rows)[1].items() if one == split)
+    what = "held back from" if split == "dev" else "learned from in"
+    messages.print(f"{name}: {counted(len(reading.examples), 'row')} {what} {path}", soft_wrap=True)
     return reading
 
 

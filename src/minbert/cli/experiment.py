@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minbert.cli.train import DataOption, SkipOption, interrupts
-from minbert.errors import MinbertError, RunInterruptedError, counted, near, several
+from minbert.errors import MinbertError, RunInterruptedError, counted, several
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from minbert.data import Reading
     from minbert.experiments.grid import Cell
     from minbert.experiments.local import News
-    from minbert.experiments.timing import Estimate, Stopwatch
+    from minbert.experiments.timing import Estimate
 
 experiment_app = typer.Typer(no_args_is_help=True, help="Many recipes, several seeds: plan, run, see how far it is.")
 
@@ -57,7 +57,8 @@ def plan(
     kept: ResultsOption = None,
 ) -> None:
     """Time some updates and say what all runs would take: hours, disk, and the smallest difference they could show."""
-    from minbert.cli.show import messages, results
+    from minbert.cli.plan import show_plan
+    from minbert.cli.show import messages
     from minbert.experiments.grid import check, expand
     from minbert.experiments.timing import Stopwatch
     from minbert.kernels import measure
@@ -72,10 +73,7 @@ def plan(
         if cell.recipe.name not in estimates:
             messages.print(f"timing some updates of {cell.recipe.name}")
             estimates[cell.recipe.name] = watch.estimate(cell)
-    results.print(_plan_table(list(estimates.values())))
-    results.print(_whole_plan(cells, estimates, jobs, watch), soft_wrap=True)
-    if len(estimates) > 1:
-        _show_differences(list(estimates.values()), seeds)
+    show_plan(cells, estimates, seeds, jobs, watch)
 
 
 @experiment_app.command()
@@ -303,103 +301,11 @@ def _scores_of(cell: Cell) -> str:
     return "  ".join(f"{name} {number(value)}" for name, value in row.values.items())
 
 
-def _plan_table(estimates: Sequence[Estimate]) -> Table:
-    from minbert.cli.show import table
-
-    tasks = list(dict.fromkeys(task for e in estimates for task in e.passes))
-    rows = []
-    for e in estimates:
-        passes = [f"{e.passes[task]:.2f}" if task in e.passes else "" for task in tasks]
-        rows.append([e.recipe.name, f"{e.updates:,}", *passes, f"{e.seconds / 60:.1f}", _gigabytes(e.kept)])
-    columns = ("recipe", "updates", *(f"passes\n{task}" for task in tasks), "minutes", "GB\nkept")
-    return table("One run of each recipe", columns, rows)
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.2f}"
-
-
-def _whole_plan(cells: Sequence[Cell], estimates: dict[str, Estimate], jobs: int, watch: Stopwatch) -> str:
-    """Hours and disk of all runs together, of what of them is left to do, and of the largest moment."""
-    from minbert.cli.show import duration
-
-    left = [cell for cell in cells if cell.condition != "complete"]
-    of_all = [estimates[cell.recipe.name] for cell in cells]
-    of_left = [estimates[cell.recipe.name] for cell in left]
-    shares = [1 - cell.progress.step / max(1, e.updates) for cell, e in zip(left, of_left, strict=True)]
-    whole = watch.together([e.seconds for e in of_all], jobs)
-    rest = watch.together([share * e.seconds for share, e in zip(shares, of_left, strict=True)], jobs)
-    kept = sum(estimates[c.recipe.name].kept if c.keeps_weights else estimates[c.recipe.name].answers for c in cells)
-    peak = kept + jobs * max(estimate.peak for estimate in estimates.values())
-    return (
-        f"{counted(len(cells), 'run')}: {duration(whole)} in all, {duration(rest)} for {len(left)} not "
-        f"complete yet ({jobs} at once); {_gigabytes(kept)} GB of disk in the end, {_gigabytes(peak)} GB on the way"
-    )
-
-
 def _show_readings(readings: dict[str, Reading]) -> None:
     from minbert.cli.show import show_reading
 
     for file, reading in readings.items():
         show_reading(file, reading)
-
-
-def _show_differences(estimates: Sequence[Estimate], seeds: int) -> None:
-    """The smallest difference between two recipes that could show, and in what a control differs from its partner."""
-    from minbert.cli.show import results
-    from minbert.comparison import SEEDS_NEEDED
-
-    if seeds < SEEDS_NEEDED:
-        results.print(
-            f"below {SEEDS_NEEDED} seeds a recipe no difference between two of them can be judged; pass --seeds "
-            f"{SEEDS_NEEDED} or more to see how small a one could show",
-        )
-        return
-    results.print()
-    results.print(_difference_table(estimates, seeds))
-    results.print(_difference_note())
-    names = {estimate.recipe.name for estimate in estimates}
-    for recipe in (estimate.recipe for estimate in estimates):
-        if recipe.control is not None:
-            there = recipe.control.of in names
-            beside = "" if there else f", which is not among these recipes{near(recipe.control.of, sorted(names))}"
-            results.print(f"{recipe.name} is {recipe.control.of} but for {recipe.control.key}{beside}")
-
-
-def _difference_table(estimates: Sequence[Estimate], seeds: int) -> Table:
-    """How small a difference between two recipes could show; before any run it depends on dev's size alone."""
-    from minbert.cli.show import number, table
-    from minbert.comparison import smallest_visible_difference
-
-    recipes_of: dict[tuple[tuple[str, str, int], ...], list[str]] = {}
-    for estimate in estimates:
-        tasks = estimate.recipe.tasks
-        sizes = tuple((name, tasks[name].metric or "", rows) for name, rows in estimate.dev_rows.items())
-        recipes_of.setdefault(sizes, []).append(estimate.recipe.name)
-
-    def visible(scores: Sequence[tuple[str, int]]) -> str:
-        difference = smallest_visible_difference(scores, seeds)
-        return "unknown" if difference is None else number(difference)
-
-    columns = list(dict.fromkeys(name for sizes in recipes_of for name, *_ in sizes))
-    rows = []
-    for sizes, names in recipes_of.items():
-        scores = {name: (metric, examples) for name, metric, examples in sizes}
-        cells = [visible([scores[name]]) if name in scores else "" for name in columns]
-        group = several(names, 3) if len(recipes_of) > 1 else f"any two of {counted(len(names), 'recipe')}"
-        rows.append([group, *cells, visible(list(scores.values()))])
-    return table("Smallest visible difference on dev", ("between", *columns, "sum"), rows)
-
-
-def _difference_note() -> str:
-    from minbert.comparison import ASSUMED_ACCURACY, ASSUMED_CORRELATION, RENEWED
-
-    turned = 2 * RENEWED * ASSUMED_ACCURACY * (1 - ASSUMED_ACCURACY)
-    return (
-        f"A true difference of this size is found 4 times in 5. Assumed: accuracies of {ASSUMED_ACCURACY} and "
-        f"correlations of {ASSUMED_CORRELATION} (better ones let less show), and that another seed turns {turned:.0%} "
-        "of the answers from right to wrong or back, as it does for sentiment in five classes."
-    )
 
 
 def _status_table(cells: Sequence[Cell], conditions: dict[str, str]) -> Table:

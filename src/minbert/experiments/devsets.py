@@ -7,6 +7,7 @@ from pathlib import Path
 from minbert.data import Examples, Labels, Reading, read_examples, read_splits
 from minbert.errors import RunError
 from minbert.experiments.results import Result, without_paths
+from minbert.holdout import hold_back
 from minbert.runs import digest
 from minbert.tasks import SPLITS, Split, Task
 
@@ -46,7 +47,7 @@ def dev_sets(results: Sequence[Result], data: Path | None = None) -> dict[str, D
     """The dev examples of every task that was scored; with `data`, from the files of the same names in that folder.
 
     Raises RunError where a file is not the one that the runs were scored on, or results of one task were scored on
-    different ones.
+    different ones or by another metric.
     """
     found: dict[str, DevSet] = {}
     read: dict[str, tuple[str, Result]] = {}
@@ -61,6 +62,11 @@ def dev_sets(results: Sequence[Result], data: Path | None = None) -> dict[str, D
                 raise RunError(
                     f"{read[name][1].name} and {result.name} were scored on different rows of task '{name}'; "
                     "compare runs of the same data"
+                )
+            elif found[name].task.metric != task.metric:
+                raise RunError(
+                    f"{read[name][1].name} is scored by {found[name].task.metric} of task '{name}', {result.name} by "
+                    f"{task.metric}; compare runs of one metric"
                 )
     return found
 
@@ -90,3 +96,15 @@ def _readings(task: Task, files: Mapping[Split, Path]) -> dict[Split, Reading]:
     if named.train is None:
         return {"dev": read_examples(files["dev"], named, skip_bad_rows=True)}
     return read_splits(named, skip_bad_rows=True)[1]
+
+
+def row_numbers(dev: DevSet) -> list[int]:
+    """Where each example stands among all rows of the file that it comes from, bad ones included; from 0."""
+    reading = read_examples(dev.path, dev.task, skip_bad_rows=True)
+    bad = {row.row - 1 for row in reading.bad_rows}
+    usable = [row for row in range(reading.rows) if row not in bad]
+    if not dev.task.holdout:
+        return usable
+    assert reading.examples.labels is not None
+    held = hold_back(reading.examples.texts, reading.examples.labels, dev.task.holdout, dev.task.is_regression)
+    return [usable[place] for place in held.nonzero()[0]]

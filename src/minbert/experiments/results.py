@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from minbert.errors import RunError, several
+from minbert.errors import RunError, several, shown
 from minbert.files import make_folder, one_writer, replacing, write_text
 from minbert.predictions import metric_input
 from minbert.runs import Run, as_resolved, changes, digest, files_of
@@ -117,6 +117,16 @@ class Result:
     @property
     def name(self) -> str:
         return f"{self.group} seed {self.seed}"
+
+    @property
+    def epoch_ends(self) -> list[Point]:
+        """The last evaluation of each epoch that has one, the one before any update first."""
+        return list({point.epoch: point for point in self.curve}.values())
+
+    def task_of(self, epoch: int) -> str | None:
+        """The task that had an epoch, from 1, to itself; None where all trained, and before the first."""
+        order = self.recipe.order
+        return order[(epoch - 1) % len(order)] if self.recipe.schedule.kind == "round-robin" and epoch else None
 
     @property
     def scores(self) -> dict[str, float | None]:
@@ -264,10 +274,20 @@ def _write(file: Path, frames: Sequence[pl.DataFrame]) -> None:
 
 
 def _kept(folder: Path) -> list[Result]:
-    lines = [json.loads(line) for line in (folder / RUNS).read_text(encoding="utf-8").splitlines()]
-    answers = _by_run(folder / ANSWERS)
-    conflict = _by_run(folder / CONFLICT)
-    return [_result(line, answers, conflict) for line in lines]
+    """All runs of a folder of results. Raises RunError where its files are not what `keep` wrote."""
+    try:
+        lines = [json.loads(line) for line in (folder / RUNS).read_text(encoding="utf-8").splitlines()]
+        answers = _by_run(folder / ANSWERS)
+        conflict = _by_run(folder / CONFLICT)
+        found = [_result(line, answers, conflict) for line in lines]
+    except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        raise RunError(
+            f"{folder} cannot be read as results ({shown(str(error), 200)}); put its files back as they were kept"
+        ) from None
+    lacking = [result.name for result in found if not result.answers.keys() >= result.scores.keys()]
+    if lacking:
+        raise RunError(f"{folder / ANSWERS} lacks the answers of {several(lacking)}; put that file back as it was kept")
+    return found
 
 
 def _by_run(file: Path) -> dict[tuple[str, int], pl.DataFrame]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minbert.errors import DataError, shown
-from minbert.experiments.devsets import DevSet
+from minbert.errors import shown
+from minbert.experiments.devsets import DevSet, row_numbers
 from minbert.tables import as_text, read_table
 
 NEGATION = re.compile(
@@ -101,16 +101,12 @@ def _by_pattern(kind: str, pattern: re.Pattern[str], dev: DevSet) -> list[Slice]
 
 
 def _by_column(dev: DevSet, column: str) -> list[Slice]:
-    """The most frequent values of a column of the dev file. Raises DataError where the file has no such column."""
-    task = dev.task
-    table = read_table(dev.path, task.format, task.encoding, task.quoting)
-    if len(table.rows) != len(dev):
-        raise DataError(
-            f"{dev.path} has {len(table.rows):,} rows and {len(dev):,} were scored, so its column "
-            f"'{shown(column)}' cannot be laid beside them; take the bad rows out of the file"
-        )
+    """The most frequent values of a column of the file that the examples come from; none where it has no such."""
+    table = read_table(dev.path, dev.task.format, dev.task.encoding, dev.task.quoting)
+    if column not in table.header:
+        return []
     place = table.column(column)
-    values = [shown(as_text(row[place])) for row in table.rows]
+    values = [shown(as_text(table.rows[row][place])) for row in row_numbers(dev)]
     frequent = [value for value, _ in Counter(values).most_common(VALUES)]
     return [Slice(column, value, np.array([v == value for v in values])) for value in frequent]
 

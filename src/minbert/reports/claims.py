@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minbert.comparison import LEVEL, MARGIN, SEEDS_NEEDED, Answers, contrast, holm, seed_scores
-from minbert.errors import DataError, near
+from minbert.errors import DataError, near, shown
 from minbert.experiments.compare import SUM, answers_of, differing
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Result
@@ -27,7 +27,11 @@ Judgement = Literal["supported", "contradicted", "undecided", "undecided (seeds)
 
 @dataclass(frozen=True)
 class Finding:
-    """What one requirement came to: the difference with its 95 % interval; of a curve, the range over seeds."""
+    """What one requirement came to: the difference with its 95 % interval; of a curve, the range over seeds.
+
+    There is no value where a run is missing, or where what was asked is undefined, as the correlation of one answer to
+    everything. `differing` is what else differs between the first group on the left and the first on the right.
+    """
 
     what: str
     value: float | None
@@ -47,11 +51,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class _Test:
-    """One requirement for one score and one pair of sides. `p` is None where the judgement needs none."""
+    """One requirement for one score and one pair of sides."""
 
     need: Requirement
     score: str
     right: list[str]
+    is_run: bool = False
     value: float | None = None
     interval: Interval | None = None
     interval_90: Interval | None = None
@@ -60,14 +65,21 @@ class _Test:
 
 
 def judge(claims: Sequence[Claim], groups: Groups, dev: Mapping[str, DevSet]) -> list[Judged]:
-    """Judges every claim; all their tests are one family for Holm's correction, whether they could be run or not."""
+    """Judges every claim. All their tests that need a p are one family for Holm's correction, run or not.
+
+    Raises DataError where a claim asks for a task, a class or a part of dev that there is not.
+    """
     tests = [[_measured(test, groups, dev) for test in _tests(claim)] for claim in claims]
-    adjusted = iter(holm([test.p for of_claim in tests for test in of_claim]))
+    adjusted = iter(holm([test.p for of_claim in tests for test in of_claim if _needs_p(test.need)]))
     judged = []
     for claim, of_claim in zip(claims, tests, strict=True):
-        findings = [_finding(test, next(adjusted), groups) for test in of_claim]
+        findings = [_finding(test, next(adjusted) if _needs_p(test.need) else None, groups) for test in of_claim]
         judged.append(Judged(claim, _together([finding.judgement for finding in findings]), findings))
     return judged
+
+
+def _needs_p(need: Requirement) -> bool:
+    return need.statistic != "curve" and need.direction != "never" and need.between is None
 
 
 def _together(judgements: Sequence[Judgement]) -> Judgement:
@@ -88,12 +100,21 @@ def _tests(claim: Claim) -> Iterator[_Test]:
 
 
 def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
-    """The test with its difference, where all of its groups have runs."""
+    """The test with its difference, where all of its groups have runs that answered the task."""
     need, names = test.need, [*test.need.left, *test.right]
-    if any(name not in groups for name in names):
+    if test.score != SUM and test.score not in dev:
+        raise DataError(
+            f"a claim asks for '{shown(test.score)}'{near(test.score, list(dev))}, and no run has a task of that name; "
+            "correct the claim"
+        )
+    if any(name not in groups or test.score not in (SUM, *groups[name][0].answers) for name in names):
         return test
+    test = replace(test, is_run=True)
     if need.statistic == "curve":
-        of_seeds = tuple(_change(result, test) for result in groups[need.left[0]])
+        changes = [_change(result, test) for result in groups[need.left[0]]]
+        of_seeds = tuple(change for change in changes if change is not None)
+        if len(of_seeds) < len(changes):
+            return test
         return replace(test, value=fmean(of_seeds), interval=Interval(min(of_seeds), max(of_seeds)), of_seeds=of_seeds)
     arms = [(1.0, _answers(test, groups[name], dev)) for name in need.left]
     arms += [(-1.0, _answers(test, groups[name], dev)) for name in test.right]
@@ -104,14 +125,18 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
     )
 
 
-def _change(result: Result, test: _Test) -> float:
-    """The metric's mean change an epoch, over the epochs that trained the task or over the others."""
-    order, metric = result.recipe.schedule.order or [], str(result.recipe.tasks[test.score].metric)
-    is_turns = result.recipe.schedule.kind == "round-robin"
-    values = [point.metrics[test.score][metric] or 0.0 for point in result.curve]
-    changes = [after - before for before, after in pairwise(values)]
-    trains = [not is_turns or order[epoch % len(order)] == test.score for epoch in range(len(changes))]
-    return fmean(change for change, trained in zip(changes, trains, strict=True) if trained == test.need.trained)
+def _change(result: Result, test: _Test) -> float | None:
+    """The metric's mean change from one epoch's end to the next, over epochs that trained the task or over the others.
+
+    None where there is no such epoch.
+    """
+    metric = str(result.recipe.tasks[test.score].metric)
+    changes = [
+        (after.metrics[test.score][metric] or 0.0) - (before.metrics[test.score][metric] or 0.0)
+        for before, after in pairwise(result.epoch_ends)
+        if after.epoch == before.epoch + 1 and (result.task_of(after.epoch) in (None, test.score)) == test.need.trained
+    ]
+    return fmean(changes) if changes else None
 
 
 def _answers(test: _Test, group: Sequence[Result], dev: Mapping[str, DevSet]) -> list[Answers]:
@@ -122,38 +147,64 @@ def _answers(test: _Test, group: Sequence[Result], dev: Mapping[str, DevSet]) ->
 
 
 def _statistic(need: Requirement, answers: Answers, dev: DevSet) -> Answers:
+    if need.statistic in ("cell", "gap", "precision-recall") and dev.task.is_regression:
+        raise DataError(f"a claim asks for '{need.statistic}' of task '{dev.name}', which has no classes; correct it")
     chosen = np.ones(len(dev), dtype=bool)
     if need.part is not None:
         chosen &= _part(need.part, dev)
     if need.statistic == "gap":
-        chosen &= dev.labels == dev.task.class_numbers[str(need.true)]
+        chosen &= dev.labels == _class(str(need.true), dev)
     predictions, labels = answers.predictions[:, chosen], answers.labels[chosen]
     if need.statistic == "gap":
         return Answers("gap", predictions, NUMBERS[str(need.feature)](dev)[chosen])
     if need.statistic == "cell":
-        true, predicted = (dev.task.class_numbers[str(name)] for name in (need.true, need.predicted))
+        true, predicted = _class(str(need.true), dev), _class(str(need.predicted), dev)
         return Answers("mean", ((predictions == predicted) & (labels == true)).astype(np.float64), labels)
     return Answers(answers.metric if need.statistic == "metric" else need.statistic, predictions, labels)
+
+
+def _class(name: str, dev: DevSet) -> int:
+    classes = dev.task.class_numbers
+    if name not in classes:
+        raise DataError(f"task '{dev.name}' has no class '{shown(name)}'{near(name, list(classes))}; correct the claim")
+    return classes[name]
 
 
 def _part(name: str, dev: DevSet) -> NDArray[np.bool_]:
     parts = {part.name: part.members for part in slices(dev)}
     if name not in parts:
-        raise DataError(f"dev of task '{dev.name}' has no part '{name}'{near(name, list(parts))}; correct the claim")
+        raise DataError(
+            f"dev of task '{dev.name}' has no part '{shown(name)}'{near(name, list(parts))}; correct the claim"
+        )
     return parts[name]
 
 
 def _finding(test: _Test, adjusted_p: float | None, groups: Groups) -> Finding:
     left, right = " + ".join(test.need.left), " + ".join(test.right)
-    what = f"{test.score}: {left}" + (f" − {right}" if right else "")
-    is_run = test.value is not None
-    confounds = differing(groups[test.need.left[0]], groups[test.right[0]]) if is_run and test.right else []
+    what = f"{test.score}{_looked_at(test.need)}: {left}" + (f" − {right}" if right else "")
+    confounds = differing(groups[test.need.left[0]], groups[test.right[0]]) if test.is_run and test.right else []
     return Finding(what, test.value, test.interval, _judgement(test, adjusted_p), confounds)
 
 
+def _looked_at(need: Requirement) -> str:
+    """The statistic in words, but for a task's own metric on all of dev."""
+    trained = "that train it" if need.trained else "that train another task"
+    words = {
+        "metric": "",
+        "mean": ", mean prediction",
+        "cell": f", share of dev with label {need.true} called {need.predicted}",
+        "precision-recall": ", precision − recall",
+        "gap": f", {need.feature} of rows with label {need.true} called 1 − called 0",
+        "curve": f", mean change an epoch in epochs {trained}",
+    }
+    return words[need.statistic] + (f", {need.part}" if need.part else "")
+
+
 def _judgement(test: _Test, adjusted_p: float | None) -> Judgement:
-    if test.value is None:
+    if not test.is_run:
         return "not run"
+    if test.value is None:
+        return "undecided"
     if test.need.direction == "never":
         enough: Judgement = "supported" if len(test.of_seeds) >= SEEDS_NEEDED else "undecided (seeds)"
         return "contradicted" if any(test.of_seeds) else enough

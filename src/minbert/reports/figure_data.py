@@ -24,20 +24,15 @@ METRIC_NAMES = {"macro-f1": "macro F1", "pearson": "Pearson's r", "spearman": "S
 def curves(groups: Groups) -> pl.DataFrame:
     """Each task's own metric at every epoch's end, its best constant answer, and who had the epoch to itself."""
     rows = [
-        (title, name, metric, point.epoch, _trained(result, point.epoch), result.baselines[name], values[metric])
+        (title, name, metric, point.epoch, result.task_of(point.epoch), result.baselines[name], values[metric])
         for title, group in groups.items()
         for result in group
-        for point in {point.epoch: point for point in result.curve}.values()  # the last of an epoch
+        for point in result.epoch_ends
         for name, values in point.metrics.items()
         for metric in [str(result.recipe.tasks[name].metric)]
     ]
     keys = {"group": pl.String, "task": pl.String, "metric": pl.String, "epoch": pl.Int64, "trained": pl.String}
     return _over_seeds(rows, keys | {"constant": pl.Float64})
-
-
-def _trained(result: Result, epoch: int) -> str | None:
-    order = result.recipe.order
-    return order[(epoch - 1) % len(order)] if result.recipe.schedule.kind == "round-robin" and epoch else None
 
 
 def conflict(groups: Groups) -> pl.DataFrame:

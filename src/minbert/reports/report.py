@@ -99,7 +99,7 @@ class Report:
         for name, group in self.lead.groups.items():
             if task in group[0].answers and group[0].updates:
                 heads.setdefault(str(group[0].recipe.tasks[task].head), name)
-        return {name: self.lead.groups[name] for name in heads.values()}
+        return {name: self.lead.groups[name] for name in heads.values() or [self.final]}
 
     @cached_property
     def text(self) -> str:
@@ -168,7 +168,8 @@ class Report:
         groups = self.lead.groups
         named = [] if self.source is None else self.source.contrasts
         pairs = [(left, right) for left, right in named if left in groups and right in groups]
-        return self._compared(pairs)
+        scores = len(self.lead.dev) + (len(self.lead.dev) > 1)  # of a pair
+        return self._compared(pairs, not_run=scores * (len(named) - len(pairs)))
 
     @cached_property
     def controls(self) -> list[tuple[str, list[ScoreLine]]]:
@@ -181,9 +182,9 @@ class Report:
         ]
         return self._compared([pair for pair in pairs if " − ".join(pair) not in main])
 
-    def _compared(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, list[ScoreLine]]]:
+    def _compared(self, pairs: Sequence[tuple[str, str]], not_run: int = 0) -> list[tuple[str, list[ScoreLine]]]:
         groups = self.lead.groups
-        lines = compare_scores([(groups[left], groups[right]) for left, right in pairs], self.lead.dev)
+        lines = compare_scores([(groups[left], groups[right]) for left, right in pairs], self.lead.dev, not_run)
         return [(f"{left} − {right}", of) for (left, right), of in zip(pairs, lines, strict=True)]
 
     def _contrasts(self) -> str:
@@ -192,15 +193,13 @@ class Report:
         parts = ["## What the differences are worth", tables.CONTRASTS_NOTE]
         for title, pairs in (("The main question", self.contrasts), ("Controls", self.controls)):
             if pairs:
-                parts += [f"### {title}", tables.contrasts(pairs), tables.churn(pairs), self._confounds(pairs)]
+                parts += [f"### {title}", tables.contrasts(pairs), tables.churn(pairs), *self._confounds(pairs)]
         return "\n\n".join(parts)
 
-    def _confounds(self, pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
-        lines = []
-        for name, _ in pairs:
-            left, right = name.split(" − ")
-            lines.append(f"- {name}: {'; '.join(differing(self.lead.groups[left], self.lead.groups[right]))}")
-        return "What else differs:\n\n" + "\n".join(lines)
+    def _confounds(self, pairs: Sequence[tuple[str, list[ScoreLine]]]) -> list[str]:
+        groups = self.lead.groups
+        named = {name: name.split(" − ") for name, _ in pairs}
+        return tables.confounds({name: differing(groups[left], groups[right]) for name, (left, right) in named.items()})
 
     def _curves(self) -> str:
         parts = ["## Learning curves", self._figure("curves")]

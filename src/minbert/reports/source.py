@@ -22,10 +22,10 @@ class Requirement(Table):
     scores: Annotated[list[str], Field(min_length=1)]
     """Tasks, or "sum"."""
     statistic: Literal["metric", "mean", "cell", "precision-recall", "gap", "curve"] = "metric"
-    """metric: the task's own. mean: of the predictions. cell: share of dev with label `true` that is called
-    `predicted`. precision-recall: precision less recall, of class 1. gap: among examples with label `true`, the mean
-    `feature` of those called 1 less that of those called 0. curve: mean change of the metric from an epoch's end to the
-    next, over the epochs that trained the task, or did not (`trained`)."""
+    """metric: the task's own. mean: of the predictions. cell: share of all dev rows that have label `true` and are
+    called `predicted`. precision-recall: precision less recall, of class 1. gap: among examples with label `true`, the
+    mean `feature` of those called 1 less that of those called 0. curve: mean change of the metric from an epoch's end
+    to the next, over the epochs that trained the task, or did not (`trained`)."""
     direction: Literal["higher", "lower", "equal", "not higher", "never"] = "higher"
     """How left lies to right. equal: no difference above 0.01. not higher: by 0.01 at most. never: exactly 0."""
     between: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
@@ -43,6 +43,8 @@ class Requirement(Table):
         needed = {"cell": ("true", "predicted"), "gap": ("true", "feature")}.get(self.statistic, ())
         if lacking := [key for key in needed if getattr(self, key) is None]:
             raise ValueError(f"statistic '{self.statistic}' needs {' and '.join(lacking)}")
+        if self.statistic != "metric" and "sum" in self.scores:
+            raise ValueError(f"statistic '{self.statistic}' is of one task; \"sum\" has none")
         if self.right and self.each_of:
             raise ValueError("right and each_of exclude each other")
         return self

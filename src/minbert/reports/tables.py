@@ -1,5 +1,6 @@
 """Numbers of results -> Markdown tables, each with the words that a reader needs beside it."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
@@ -16,6 +17,7 @@ from minbert.reports.claims import Judged
 from minbert.reports.source import Source
 
 Groups = Mapping[str, Sequence[Result]]
+SPECIAL = re.compile(r"[\\`*_\[\]<>|~&!]")  # of Markdown, in a table's cell
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
@@ -26,7 +28,8 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """On one line, and nothing in it is taken for Markdown or HTML: texts of the data stand in tables."""
+    return SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -35,7 +38,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign."""
+    """A difference with its sign; nothing where it is undefined."""
     return "" if value is None else f"{value:+.3f}".replace("-", "−")
 
 
@@ -82,10 +85,10 @@ def score_interval(group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Se
     """Over seeds and examples; below three seeds that of one run over examples alone, where a formula is known."""
     if len(group) >= SEEDS_NEEDED:
         return contrast([(1.0, list(answers_of(group, dev, tasks).values()))]).interval
-    metric, value = group[0].recipe.tasks[tasks[0]].metric, group[0].scores[tasks[0]]
-    if len(tasks) > 1 or value is None or metric not in ("accuracy", "pearson"):
+    metric, values = group[0].recipe.tasks[tasks[0]].metric, [result.scores[tasks[0]] for result in group]
+    if len(tasks) > 1 or None in values or metric not in ("accuracy", "pearson"):
         return None
-    n = len(dev[tasks[0]])
+    n, value = len(dev[tasks[0]]), fmean(value or 0.0 for value in values)
     return proportion_interval(value, n) if metric == "accuracy" else correlation_interval(value, n)
 
 
@@ -144,11 +147,20 @@ def churn_cells(churn: Churn) -> list[str]:
 
 
 def findings(judged: Judged) -> str:
-    """What a claim's judgement rests on."""
+    """What a claim's judgement rests on, and what else differs between the runs that it compares."""
     rows = [
-        [f.what, "" if f.value is None else signed(f.value), between(f.interval), f.judgement] for f in judged.findings
+        [f.what, "" if f.judgement == "not run" else signed(f.value) or "undefined", between(f.interval), f.judgement]
+        for f in judged.findings
     ]
-    return markdown(("what was compared", "difference", "95 % interval", "judgement"), rows)
+    table = markdown(("what was compared", "difference", "95 % interval", "judgement"), rows)
+    pairs = {f.what.partition(": ")[2]: f.differing for f in judged.findings if f.differing}
+    return "\n\n".join([table, *confounds(pairs)])
+
+
+def confounds(pairs: Mapping[str, Sequence[str]]) -> list[str]:
+    """What else differs between two groups, a line for each pair; nothing where there is no pair."""
+    lines = [f"- {name}: {'; '.join(map(_cell, differing))}" for name, differing in pairs.items()]
+    return ["What else differs:", "\n".join(lines)] if lines else []
 
 
 def data(dev: Mapping[str, DevSet], rows: Mapping[str, Mapping[str, int]]) -> str:
@@ -194,14 +206,17 @@ def making(results: Sequence[Result]) -> str:
 
 
 SCORES_NOTE = """In brackets the 95 % interval: with three seeds or more over seeds and dev examples (Multi-Bootstrap),
-with fewer that of one run over other examples of the same kind, which says nothing about other seeds. No checkpoint was
-chosen on dev: every score is that of the last update."""
+with fewer that of a single run with this score over other examples of the same kind, which says nothing about other
+seeds. No checkpoint was chosen on dev: every score is that of the last update."""
 CONTRASTS_NOTE = """Difference of the means over seeds; the 95 % interval resamples seeds and examples (Multi-Bootstrap,
-Sellam et al. 2022). "The same, seeds kept" resamples examples alone; it is given where seeds differ no more than their
-single answers explain, and is too narrow elsewhere. p is adjusted for all scores of the table (Holm 1979). "Visible
+Sellam et al. 2022), and is no narrower than Student's t makes it. "The same, seeds kept" resamples examples alone; it
+is given where five seeds or more of each run differ no more than their single answers explain, and is too narrow
+elsewhere. p is adjusted for all scores of the table, those of pairs that were not run included (Holm 1979). "Visible
 from" is the true difference that such an experiment finds four times in five."""
 CONFLICT_NOTE = """The cosine between two tasks' gradients in the encoder, before any surgery. Two small batches of one
 and the same task disagree too: that is the null, and conflict between tasks is only what lies below it."""
 CLAIMS_NOTE = """A claim is supported where everything that it needs is shown, and contradicted where the opposite of a
-part is; all tests together are one family (Holm 1979). Below three seeds a run nothing is judged. Curves are judged by
-whether all seeds agree, on these dev rows alone: their interval is the range over seeds."""
+part is. Below three seeds a run nothing is judged. All tests of "higher", "lower", "equal" and "not higher" are one
+family (Holm 1979), those that were not run included. "Between" is judged by whether the 95 % interval lies between the
+ends or beside them, "never" by whether it happened in any seed. Curves are judged by whether all seeds agree, on these
+dev rows alone: their interval is the range over seeds."""

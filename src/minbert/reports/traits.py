@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from minbert.comparison import LEVEL, Answers, contrast, holm
+from minbert.comparison import LEVEL, Answers, Difference, contrast, holm
 from minbert.errors import shown
 from minbert.experiments import slices
 from minbert.experiments.devsets import DevSet
@@ -108,22 +108,24 @@ def traits(answers: Answers, dev: DevSet) -> Traits:
     found = [contrast([(1.0, [look.answers])]) for look in enough]
     adjusted = holm([one.p for one in found])
     return Traits(
-        [
-            Trait(
-                feature=look.feature,
-                measure=look.measure,
-                label=look.label,
-                threshold=look.threshold,
-                decimals=look.decimals,
-                left=look.side(look.is_left),
-                right=look.side(~look.is_left),
-                difference=one.value,
-                interval=one.interval,
-                adjusted_p=p,
-            )
-            for look, one, p in zip(enough, found, adjusted, strict=True)
-        ],
+        [_trait(look, one, p) for look, one, p in zip(enough, found, adjusted, strict=True)],
         [look.name for look, count in zip(looks, fewest, strict=True) if count < slices.SMALLEST],
+    )
+
+
+def _trait(look: _Look, found: Difference, adjusted_p: float | None) -> Trait:
+    assert found.value is not None, "both sides have rows in every seed"
+    return Trait(
+        feature=look.feature,
+        measure=look.measure,
+        label=look.label,
+        threshold=look.threshold,
+        decimals=look.decimals,
+        left=look.side(look.is_left),
+        right=look.side(~look.is_left),
+        difference=found.value,
+        interval=found.interval,
+        adjusted_p=adjusted_p,
     )
 
 
