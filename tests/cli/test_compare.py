@@ -8,7 +8,8 @@ import pytest
 
 from cli.conftest import Command
 from experiments.planted import group_of, mood_set
-from minbert.experiments.results import keep
+from minbert.experiments.devsets import dev_sets, row_numbers
+from minbert.experiments.results import keep, load_results
 from minbert.runs import digest
 from minbert.tables import write_table
 from minbert.tasks import SPLITS
@@ -70,3 +71,22 @@ def test_what_cannot_be_compared(
     assert refused.code == 2
     assert fault in refused.err
     assert len(refused.err.splitlines()) <= 3
+
+
+def test_a_column_is_found_beside_held_back_and_bad_rows(tmp_path: Path, command: Command, tiny_encoder: Path) -> None:
+    """Parts by a column are those of the rows that were scored, wherever they stand in the file."""
+    words = ["good", "bad", "film", "cat", "dog", "dull", "quiet", "very", "nice", "poor"]
+    rows = [[f"{words[n % 10]} {words[n // 10 % 10]} {n}", n % 2, "ab"[n % 3 == 0]] for n in range(120)]
+    rows.insert(7, ["no label", "", "a"])
+    write_table(tmp_path / "mood.csv", ["text", "label", "desk"], rows)
+    recipe = f'encoder = "{tiny_encoder}"\n[tasks.mood]\nkind = "classification"\ntrain = "mood.csv"\nholdout = 50\n'
+    (tmp_path / "it.toml").write_text(recipe + "[training]\nmax_steps = 1\n")
+    assert command("experiment", "run", "it.toml", "--skip-bad-rows", "--seeds", "2").code == 0
+    found = command("compare", "runs/it/seed-1", "runs/it/seed-2", "--column", "desk", "--json")
+    assert found.code == 0, found.err
+    (dev,) = dev_sets(load_results(tmp_path / "runs" / "it" / "seed-1")).values()
+    desks = [rows[row][2] for row in row_numbers(dev)]
+    assert [rows[row][0] for row in row_numbers(dev)] == dev.examples.texts[0]
+    parts = {part["name"]: part["examples"] for part in json.loads(found.out)["slices"] if part["kind"] == "desk"}
+    assert parts == {value: desks.count(value) for value in "ab" if 20 <= desks.count(value) <= 30}
+    assert parts

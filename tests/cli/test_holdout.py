@@ -36,6 +36,14 @@ def test_evaluate_scores_the_rows_that_training_held_back(recipe: Path, command:
     assert "task 'calm' has no dev file, and is left out" in found.err
 
 
+def test_the_rows_that_training_held_back_are_none_of_train(recipe: Path, command: Command) -> None:
+    assert command("train", recipe).code == 0
+    found = command("evaluate", "runs/recipe", "--split", "train", "--json")
+    assert found.code == 0, found.err
+    assert {name: task["rows"] for name, task in json.loads(found.out)["tasks"].items()} == {"mood": 30, "calm": 40}
+    assert "mood: 30 rows learned from in" in found.err
+
+
 def test_a_task_without_dev_rows_is_refused_where_it_is_asked_for(recipe: Path, command: Command) -> None:
     assert command("train", recipe).code == 0
     refused = command("evaluate", "runs/recipe", "--task", "calm")

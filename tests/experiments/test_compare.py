@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from experiments.planted import N, answered, group_of, mood_set, result
+from minbert.data import Examples
 from minbert.errors import RunError
 from minbert.experiments.compare import compare, differing
+from minbert.experiments.devsets import DevSet
+from minbert.experiments.results import Result
 from minbert.experiments.slices import NEGATION, slices
+from minbert.recipes import load
+from minbert.tasks import Task
 
 DEV = {"mood": mood_set()}
 MOOD = DEV["mood"]
@@ -114,3 +119,48 @@ def test_a_negation(text: str) -> None:
 )
 def test_no_negation(text: str) -> None:
     assert not NEGATION.search(text)
+
+
+def test_where_no_run_has_a_score_nothing_is_said_of_it() -> None:
+    """Models that answer everything alike have no correlation, on all of dev and on each part of it."""
+    dev = score_set()
+    one, other = (
+        [replace(of_scores(dev, group, seed), answers={"near": np.full(len(dev), value)}) for seed in (1, 2, 3)]
+        for group, value in (("A", 1.0), ("B", 2.0))
+    )
+    found = compare(one, other, {"near": dev})
+    (line,) = found.scores
+    assert (line.left, line.right, line.difference.value, line.verdict) == (None, None, None, "undefined")
+    assert {part.verdict for part in found.slices} == {"undefined"}
+
+
+def test_a_part_whose_labels_are_one_value_has_no_correlation_to_compare() -> None:
+    dev = score_set()
+    groups = [[of_scores(dev, name, seed) for seed in (1, 2, 3)] for name in ("A", "B")]
+    kinds = [(part.kind, part.name) for part in compare(*groups, {"near": dev}).slices]
+    assert ("label", "2 to 3") in kinds
+    assert ("label", "4 to 5") not in kinds, "all of them are 5"
+
+
+def score_set() -> DevSet:
+    """Pairs with scores, of which the highest fifth are all 5."""
+    task = Task(kind="pair-regression", text=["x", "y"], train="n.csv", dev="n.csv", range=(0, 5))
+    labels = np.linspace(0, 5, 200)
+    labels[labels >= 4] = 5
+    texts = [[f"text {'not' * (i % 2)} {i}" for i in range(200)], ["a text"] * 200]
+    return DevSet("near", task.completed(None), Examples([str(i) for i in range(200)], texts, labels))
+
+
+def of_scores(dev: DevSet, group: str, seed: int) -> Result:
+    noise = np.random.default_rng([seed, ord(group[0])]).normal(size=len(dev))
+    recipe = load({"name": group, "tasks": {"near": dev.task.model_dump(exclude_none=True)}})
+    made = result(MOOD, group, seed, MOOD.labels)
+    return replace(made, recipe=recipe, answers={"near": dev.labels + noise}, batches={"near": 1})
+
+
+def test_few_seeds_do_not_show_that_they_have_no_effect() -> None:
+    offered = {}
+    for seeds in (4, 5):
+        groups = [group_of(MOOD, name, 0.65, first, seeds) for name, first in (("A", 1), ("B", 1000))]
+        offered[seeds] = compare(*groups, DEV).scores[0].sharper is not None
+    assert offered == {4: False, 5: True}

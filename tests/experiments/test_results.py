@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -154,11 +155,12 @@ def test_files_of_one_name_in_two_folders_stay_apart(results: list[Result], runs
         tasks[name] = tasks[name].model_copy(update={"train": str(file), "dev": str(file), "test": None})
         data[name] = {"train": digest(file), "dev": digest(file)}
     answers = {name: results[0].answers[name] for name in ("mood", "same")}
+    curve = replace(results[0].curve[-1], metrics={name: results[0].curve[-1].metrics[name] for name in answers})
     schedule = results[0].recipe.schedule.model_copy(update={"order": list(answers)})
     recipe = results[0].recipe.model_copy(
         update={"tasks": {name: tasks[name] for name in answers}, "schedule": schedule}
     )
-    keep([replace(results[0], recipe=recipe, answers=answers, data=data)], tmp_path / "kept")
+    keep([replace(results[0], recipe=recipe, answers=answers, data=data, curve=[curve])], tmp_path / "kept")
     (kept,) = load_results(tmp_path / "kept")
     assert [kept.recipe.tasks[name].dev for name in answers] == ["p/dev.csv", "q/dev.csv"]
     dev = dev_sets([kept], tmp_path / "two")
@@ -193,3 +195,36 @@ def test_a_run_of_another_recipe_or_other_data_is_not_kept_in_the_place_of_one(
     with pytest.raises(RunError, match="kept holds another runs/PCG seed 1 already: mood's files"):
         keep([replace(results[0], data=results[0].data | {"mood": {"train": "0"}})], tmp_path / "kept")
     assert load_results(tmp_path / "kept")[0].recipe.training.batch_size == 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda folder: (folder / "runs.jsonl").write_text('{"group": "a/b", "se'), "cannot be read as results"),
+        (
+            lambda folder: (folder / "runs.jsonl").write_text('{"group": "a/b", "seed": 1}\n'),
+            "cannot be read as results",
+        ),
+        (lambda folder: (folder / "answers.parquet").write_bytes(b"PAR1 no"), "cannot be read as results"),
+        (lambda folder: (folder / "answers.parquet").unlink(), "answers.parquet lacks the answers of runs/PCG seed 1"),
+    ],
+    ids=["cut", "keys", "broken", "gone"],
+)
+def test_spoiled_results_are_named(
+    results: list[Result], tmp_path: Path, spoil: Callable[[Path], object], fault: str
+) -> None:
+    keep(results, tmp_path / "kept")
+    spoil(tmp_path / "kept")
+    with pytest.raises(RunError, match=fault):
+        load_results(tmp_path / "kept")
+
+
+def test_runs_scored_by_two_metrics_are_not_set_beside_each_other(results: list[Result]) -> None:
+    tasks = results[0].recipe.tasks
+    other = results[1].recipe.model_copy(
+        update={"tasks": tasks | {"mood": tasks["mood"].model_copy(update={"metric": "macro-f1"})}}
+    )
+    with pytest.raises(
+        RunError, match="runs/PCG seed 1 is scored by accuracy of task 'mood', runs/PCG seed 2 by macro-f1"
+    ):
+        dev_sets([results[0], replace(results[1], recipe=other)])

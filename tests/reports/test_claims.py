@@ -169,6 +169,74 @@ def test_errors_with_something_in_common(need: dict[str, Any], expected: str) ->
     assert judged([{"left": ["it"], "scores": ["same"]} | need], groups, dev={"same": dev}).judgement == expected
 
 
+def test_a_curve_counts_epochs_and_not_evaluations() -> None:
+    """An epoch of several evaluations changes by what lies between its end and the one before."""
+    (plain,) = turns([{0: 0.2, 1: -0.1, 2: 0.2}], ["mood", "other"])
+    amid = [Point(0, 1, {"mood": {"accuracy": 0.9}}), Point(1, 2, {"mood": {"accuracy": 0.1}})]
+    often = replace(plain, curve=[plain.curve[0], amid[0], plain.curve[1], amid[1], *plain.curve[2:]])
+    need = {"left": ["it"], "statistic": "curve", "trained": False}
+    for one in (plain, often):
+        assert judged([need], {"it": [one] * 3}).findings[0].value == pytest.approx(-0.1)
+    skipping = replace(plain, curve=[plain.curve[0], plain.curve[3]])
+    found = judged([need], {"it": [skipping] * 3})
+    assert (found.judgement, found.findings[0].value) == ("undecided", None)
+
+
+def test_a_family_does_not_shrink_by_what_is_not_run_and_has_none_that_needs_no_p() -> None:
+    """The adjusted p is that of as many tests as were written with a p."""
+    groups = {"high": group_of(MOOD, "high", 0.6, 1, 4), "low": group_of(MOOD, "low", 0.545, 11, 4)}
+    tested = {"left": ["high"], "right": ["low"], "scores": ["mood"]}
+    not_run, without_p = tested | {"right": ["gone"]}, tested | {"between": [0.0, 1.0]}
+
+    def first_of(*needs: dict[str, Any]) -> str:
+        claims = [Claim.model_validate({"name": "a", "says": "A.", "needs": [need]}) for need in needs]
+        return judge(claims, groups, DEV)[0].judgement
+
+    assert first_of(tested) == "supported"
+    assert first_of(tested, *[not_run] * 60) == "undecided"
+    assert first_of(tested, *[without_p] * 60) == "supported"
+
+
+@pytest.mark.parametrize(
+    ("need", "fault"),
+    [
+        (
+            {"scores": ["moood"]},
+            r"a claim asks for 'moood' \(did you mean 'mood'\?\), and no run has a task of that name",
+        ),
+        ({"statistic": "cell", "true": "bad", "predicted": "god"}, "task 'mood' has no class 'god' .*'good'.* claim"),
+        ({"statistic": "gap", "true": "worst", "feature": "overlap"}, "task 'mood' has no class 'worst'"),
+    ],
+)
+def test_what_a_claim_asks_for_and_is_not_there_is_named(need: dict[str, Any], fault: str) -> None:
+    with pytest.raises(DataError, match=fault):
+        judged([need])
+
+
+def test_a_group_that_did_not_answer_the_task_is_not_run() -> None:
+    other = [replace(one, answers={}) for one in GROUPS["low"]]
+    assert judged([{"right": ["other"]}], GROUPS | {"other": other}).judgement == "not run"
+
+
+@pytest.mark.parametrize(
+    ("need", "what"),
+    [
+        ({"statistic": "mean"}, ", mean prediction: high"),
+        (
+            {"statistic": "cell", "true": "bad", "predicted": "good"},
+            "mood, share of dev with label bad called good: high",
+        ),
+        (
+            {"statistic": "curve", "trained": False},
+            "mood, mean change an epoch in epochs that train another task: high",
+        ),
+        ({"right": ["low"], "part": "with negation"}, "mood, with negation: high − low"),
+    ],
+)
+def test_a_finding_says_what_was_looked_at(need: dict[str, Any], what: str) -> None:
+    assert judged([need]).findings[0].what == f"mood{what}"
+
+
 def test_a_mean_prediction() -> None:
     low, high = ([result(MOOD, "it", s, np.full(N, value)) for s in (1, 2, 3)] for value in (0.0, 1.0))
     found = judged([{"left": ["high"], "right": ["low"], "statistic": "mean"}], {"high": high, "low": low})
@@ -184,6 +252,8 @@ def test_a_mean_prediction() -> None:
          "rigth = ['b']", "needs.0.rigth: Extra inputs are not permitted"),
         ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
          "statistic = 'cell'", "statistic 'cell' needs true and predicted"),
+        ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['sum']\n"
+         "statistic = 'mean'", "statistic 'mean' is of one task; \"sum\" has none"),
         ("title = ", "cannot be read"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from minbert.recipes import load
 from minbert.reports.page import page, write_report
 from minbert.reports.report import Collection, Report
 from minbert.reports.source import Source, read_source
+from minbert.reports.tables import markdown
 from minbert.training import begin, records
 
 ROOT = Path(__file__).parents[2]
@@ -117,10 +119,20 @@ def test_precisions_are_those_of_the_answers(report: Report) -> None:
 def test_claims_are_judged_and_what_was_not_run_is_said(report: Report) -> None:
     judged = {one.claim.name: one.judgement for one in report.judged}
     assert judged["fine-tuning"] == "not run"
-    assert judged["surgery-helps"] in ("not run", "undecided", "supported", "contradicted")
-    assert judged["pcgrad-improves-all"] in ("supported", "contradicted", "undecided")
+    assert judged["surgery-helps"] == "not run", "its second part needs PCG-COSSTS-200"
+    findings = {one.claim.name: one.findings for one in report.judged}
+    (collection,) = report.collections
+    for finding, task in zip(findings["pcgrad-improves-all"], ("sst", "para", "sts"), strict=True):
+        ends = [[point.metrics[task] for point in r.curve] for r in collection.groups["PCG-200"]]
+        metric = str(collection.dev[task].task.metric)
+        changes = [((of[-1][metric] or 0) - (of[0][metric] or 0)) / 2 for of in ends]
+        assert finding.value == pytest.approx(np.mean(changes))
+        holds = [change > 0 for change in changes]
+        assert finding.judgement == ("supported" if all(holds) else "undecided" if any(holds) else "contradicted")
     for one in report.judged:
         assert f"### {one.claim.says}" in report.text
+    part = report.text[report.text.index(f"### {report.judged[6].claim.says}") :]
+    assert '- PCG-200 − SUM-200: gradients.method: "pcgrad" and "sum"' in part[: part.index("###", 4)]
     assert "Not among our dev rows: “Very bad .” (sst)" in report.text
 
 
@@ -146,6 +158,20 @@ def test_the_page_loads_nothing_and_shows_everything(report: Report, tmp_path: P
         assert f"](figures/{plot.name}.svg)" in (tmp_path / "report.md").read_text(encoding="utf-8")
     hostile = page("# A\n\n| ![x](https://example.org/p.png) | ![y](figures/none.svg) |\n", tmp_path)
     assert "<img" not in hostile
+    cells = [
+        "a\rb\x0bc",
+        "![x](https://example.org/p.png)",
+        "[l](javascript:alert(1))",
+        "<b>",
+        "`c`",
+        "a|b",
+        "*e*",
+        "&lt;",
+    ]
+    table = markdown(["text"], [[cell] for cell in cells])
+    assert len(table.splitlines()) == 2 + len(cells)
+    shown = re.findall(r"<td>(.*?)</td>", page(table, tmp_path))
+    assert [unescape(one) for one in shown] == ["a b c", *cells[1:]]
     assert page("# A\n\n<script>alert(1)</script> & <b>b</b>", tmp_path).count("&lt;script&gt;") == 1
 
 
