@@ -224,13 +224,13 @@ def test_a_group_that_did_not_answer_the_task_is_not_run() -> None:
         ({"statistic": "mean"}, ", mean prediction: high"),
         (
             {"statistic": "cell", "true": "bad", "predicted": "good"},
-            "mood, share of dev with label bad called good: high",
+            ", share of dev with label bad called good: high",
         ),
         (
             {"statistic": "curve", "trained": False},
-            "mood, mean change an epoch in epochs that train another task: high",
+            ", mean change an epoch in epochs that train another task: high",
         ),
-        ({"right": ["low"], "part": "with negation"}, "mood, with negation: high − low"),
+        ({"right": ["low"], "part": "with negation"}, ", with negation: high − low"),
     ],
 )
 def test_a_finding_says_what_was_looked_at(need: dict[str, Any], what: str) -> None:
