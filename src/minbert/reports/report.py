@@ -115,11 +115,19 @@ class Report:
             parts.append(f"**What was asked.** {self.source.question.strip()}")
         parts.append(f"**What came out** ({self._kind(self.lead)}).")
         parts.append(self._score_tables[self.lead.name])
+        if self.contrasts:
+            parts += ["**What the differences that were asked about are worth.**", self._main_question()]
         if self.judged:
-            parts.append("**Which claims hold.**")
-            parts.append("\n".join(f"- *{word}* ({len(of)}): {_listed(of) or 'none'}" for word, of in self._by_word()))
+            counts = ", ".join(f"{len(of)} {word}" for word, of in self._by_word() if of)
+            parts.append(f"**Which claims hold.** Of {len(self.judged)}: {counts}.")
+            rows = [[one.claim.says, word] for word, of in self._by_word() for one in of]
+            parts.append(tables.markdown(("claim", "judgement"), rows, left=2))
             parts.append(self._what_would_tell())
         return "\n\n".join(parts)
+
+    def _main_question(self) -> str:
+        """A line for each pair of the main question, on the sum of its scores or on its only one."""
+        return "\n".join(f"- {name}: {tables.worth(lines[-1])}" for name, lines in self.contrasts)
 
     def _by_word(self) -> list[tuple[Judgement, list[Judged]]]:
         return [(word, [one for one in self.judged if one.judgement == word]) for word in reversed(JUDGEMENTS)]
@@ -260,7 +268,3 @@ class Report:
         plot = next(plot for plot in self.plots if plot.name == name)
         numbers, short = f"figures/{name}.csv", re.split(r"[;.] ", plot.caption)[0]
         return f"![{short}](figures/{name}.svg)\n\n*{plot.caption}* Numbers: [{numbers}]({numbers})."
-
-
-def _listed(of: Sequence[Judged]) -> str:
-    return " · ".join(one.claim.says for one in of)

@@ -120,6 +120,14 @@ def contrasts(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
     return markdown(("left − right", "score", *ends, "p (Holm)", "left is", "visible from"), rows, left=2)
 
 
+def worth(line: ScoreLine) -> str:
+    """A difference in a sentence: score, size, interval, verdict, and what could have been seen."""
+    found = line.difference
+    ends = f" ({between(found.interval)})" if found.interval else ""
+    visible = "" if found.smallest_visible is None else f"; a true difference from {_visible(found)} on would show"
+    return f"{line.score} {signed(found.value)}{ends}, *{line.verdict}*{visible}"
+
+
 def probability(p: float | None) -> str:
     """A p-value, as far as three digits can tell it."""
     return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
