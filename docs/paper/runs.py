@@ -1,9 +1,10 @@
-"""The runs behind docs/paper, stage after stage, from where they were stopped; what is complete is kept in results/.
+"""The runs behind docs/paper, stage after stage, from where they were stopped, and then the report on them.
 
     ./dev paper --data DATA --runs RUNS
 
 Days of computing on two cores. The stages that answer the main question come first. Stopped at any time, the same
-command goes on; runs that results/ holds are not done again, wherever they were done.
+command goes on; what is complete is kept in results/, and a run that results/ holds is not done again, wherever it was
+done: where all are there, the report is all that is made.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RECIPES = HERE.parents[1] / "recipes"
+RECIPES, RESULTS = HERE.parents[1] / "recipes", HERE / "results"
 RATE = "3e-5"  # of the encoder in all tuned runs: the best sum of RATES on rows held back for this choice alone
 RATES = ("3e-5", "1e-4", "2e-4")
 HELD_BACK = ("tasks.sst.holdout=1000", "tasks.para.holdout=1000", "tasks.sts.holdout=1000")
@@ -79,9 +80,17 @@ def main() -> None:
         recipes = [str(RECIPES / f"{name}.toml") for name in stage.recipes]
         words = ["experiment", "run", *recipes, "--seeds", str(stage.seeds), "--jobs", str(options.jobs)]
         words += ["--data", options.data, "--skip-bad-rows", "--runs", str(options.runs / stage.folder)]
-        words += [word for key in stage.overrides for word in ("--set", key)] + ["--results", str(HERE / "results")]
-        if code := subprocess.call([sys.executable, "-m", "minbert.cli.app", *words]):
-            sys.exit(code)
+        words += [word for key in stage.overrides for word in ("--set", key)] + ["--results", str(RESULTS)]
+        minbert(words)
+    source = HERE.parents[1] / "claims" / "paper.toml"
+    where = ["--data", options.data, "--output", str(HERE), "--force"]
+    minbert(["report", str(RESULTS), "--source", str(source), "--no-text", *where])
+
+
+def minbert(words: list[str]) -> None:
+    """Runs a command of minbert, and ends where it fails."""
+    if code := subprocess.call([sys.executable, "-m", "minbert.cli.app", *words]):
+        sys.exit(code)
 
 
 if __name__ == "__main__":
