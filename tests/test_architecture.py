@@ -26,7 +26,7 @@ decoding
 tables
 tasks
 data
-text
+text splits
 predictions
 pretrained schema
 model recipes

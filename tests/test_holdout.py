@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minbert.data import read_splits
 from minbert.errors import DataError
 from minbert.holdout import hold_back
 from minbert.jobs import prepare
 from minbert.recipes import load
+from minbert.splits import read_splits
 from minbert.tables import write_table
 from minbert.tasks import Task
 

@@ -9,8 +9,9 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from minbert.data import Examples, read_splits
+from minbert.data import Examples
 from minbert.recipes import STARTER, load
+from minbert.splits import read_splits
 
 NAMES = ("sst", "para", "sts")
 

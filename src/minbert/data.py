@@ -4,7 +4,9 @@ import math
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Self
 
@@ -12,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minbert.errors import DataError, counted, several, shown
-from minbert.holdout import hold_back
 from minbert.tables import Cell, Table, as_text, canonical_label, read_table
-from minbert.tasks import Split, Task
+from minbert.tasks import Task
 
 Labels = NDArray[np.float64]
 SKIPPING = "correct the file, or pass --skip-bad-rows to leave such rows out"
@@ -60,18 +61,37 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Reading:
-    """What reading a file gave: its examples, the rows left out, the classes, and remarks on both."""
+    """What reading a file gave: its examples, the rows left out, the classes, and remarks on both.
+
+    `parts` are the readings that it was joined from, in order, by file or by the name of a dev set; of one file none.
+    """
 
     examples: Examples
     labels: list[str] | None = None
     bad_rows: list[BadRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    parts: Mapping[str, "Reading"] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         """Rows of the file: those that came out and those that are reported."""
         return len(self.examples) + len(self.bad_rows)
+
+    @property
+    def row_numbers(self) -> list[int]:
+        """The row of each example, from 1 and without the header; of several files they count on."""
+        if not self.parts:
+            bad = {row.row for row in self.bad_rows}
+            return [row for row in range(1, self.rows + 1) if row not in bad]
+        before = accumulate((part.rows for part in self.parts.values()), initial=0)
+        return [rows + row for rows, part in zip(before, self.parts.values(), strict=False) for row in part.row_numbers]
+
+    @property
+    def places(self) -> dict[str, slice]:
+        """Where the examples of each part stand."""
+        ends = list(accumulate((len(part.examples) for part in self.parts.values()), initial=0))
+        return {name: slice(*pair) for name, pair in zip(self.parts, pairwise(ends), strict=True)}
 
     def without_bad_rows(self, skip: bool, remedy: str = SKIPPING) -> Self:
         """The reading itself. Raises DataError, naming the first bad row, unless bad rows are to be skipped."""
@@ -85,56 +105,18 @@ class Reading:
         return self
 
 
-def read_splits(task: Task, skip_bad_rows: bool = False) -> tuple[Task, dict[Split, Reading]]:
-    """Reads every split that a task names; the train file decides the classes if the task does not.
-
-    Returns the completed task and its readings. Raises DataError for a bad row unless they are to be skipped.
-    """
-    if task.train is None:
-        raise DataError('the task names no train file; set train = "FILE" in its table')
-    path = Path(task.train)
-    train = read_examples(path, task, skip_bad_rows=skip_bad_rows)
-    if not task.is_regression:
-        _check_classes(path, task, train)
-    task = task.completed(train.labels)
-    readings: dict[Split, Reading] = {"train": train}
-    if task.holdout is not None:
-        readings["train"], readings["dev"] = _held_back(train, path, task.holdout, task.is_regression)
-        if task.dev is not None:
-            readings["dev"].warnings.append(f"rows held back from train; {task.dev} is not read")
-    elif task.dev is not None:
-        readings["dev"] = read_examples(Path(task.dev), task, skip_bad_rows=skip_bad_rows)
-    for reading in readings.values():
-        reading.warnings.extend(_missing_classes(task, reading.examples))
-    if task.test is not None:
-        readings["test"] = read_examples(Path(task.test), task, labelled=False, skip_bad_rows=skip_bad_rows)
-    return task, readings
-
-
-def _held_back(train: Reading, path: Path, count: int, is_regression: bool) -> tuple[Reading, Reading]:
-    """A train file's reading as two: what is learned from, and what was held back to choose by."""
-    examples = train.examples
-    assert examples.labels is not None
-    if count > len(examples) // 2:
-        raise DataError(
-            f"{path} has {counted(len(examples), 'row')}, and holdout = {count} would take more than half; lower it"
-        )
-    held = hold_back(examples.texts, examples.labels, count, is_regression)
-    if not held.any():
-        raise DataError(f"{path}: rows share so many texts that none can be held back; name a dev file, not holdout")
-    note = f"held back {counted(int(held.sum()), 'row')} to choose by"
-    kept = replace(train, examples=examples.take(np.flatnonzero(~held)), notes=[*train.notes, note])
-    return kept, Reading(examples.take(np.flatnonzero(held)), train.labels)
-
-
 def read_examples(path: Path, task: Task, labelled: bool = True, skip_bad_rows: bool = False) -> Reading:
     """Reads one file of a task. Where it is not `labelled`, a blank text is an example like any other.
 
     Raises DataError naming the first bad row, unless bad rows are to be skipped: then they are in the result.
     """
-    reading = read_rows(path, task, labelled).without_bad_rows(skip_bad_rows)
+    return usable(read_rows(path, task, labelled).without_bad_rows(skip_bad_rows), str(path))
+
+
+def usable(reading: Reading, where: str) -> Reading:
+    """The reading itself. Raises DataError where nothing came out of it."""
     if not len(reading.examples):
-        raise DataError(f"{path} has no row that can be used; {several([str(b) for b in reading.bad_rows], 1)}")
+        raise DataError(f"{where} has no row that can be used; {several([str(b) for b in reading.bad_rows], 1)}")
     return reading
 
 
@@ -247,7 +229,7 @@ def _label_fault(cell: Cell, task: Task) -> str | None:
             return f"{quoted} is not a number in {low:g}..{high:g}; correct it, or the task's range"
     elif task.labels is not None:
         if label not in task.class_numbers:
-            return f"{quoted} is not among {_listed(task.labels)}; correct it, or the task's labels"
+            return f"{quoted} is not among {listed_labels(task.labels)}; correct it, or the task's labels"
     elif (number is not None and not _is_whole(label)) or (isinstance(cell, float) and not cell.is_integer()):
         remedy = "correct it, or make the task a pair-regression" if task.is_pair else "correct it"
         return f"{quoted} is a score, not a class; {remedy}"
@@ -263,7 +245,7 @@ def as_number(text: str) -> float | None:
     return number if math.isfinite(number) and "_" not in text else None
 
 
-def _listed(labels: list[str]) -> str:
+def listed_labels(labels: list[str]) -> str:
     """Classes as a message names them: 0..4, or the first few."""
     if len(labels) > 2 and _consecutive(labels):
         return f"{labels[0]}..{labels[-1]}"
@@ -295,26 +277,3 @@ def _near_duplicates(classes: list[str]) -> list[str]:
     folded = Counter(label.casefold() for label in classes)
     alike = [f"'{shown(label)}'" for label in classes if folded[label.casefold()] > 1]
     return [f"labels {', '.join(alike[:6])} differ in case alone and count as different classes"] if alike else []
-
-
-def _check_classes(path: Path, task: Task, train: Reading) -> None:
-    """Raises DataError where the train file's classes are too few, or too many for the task's loss."""
-    assert train.examples.labels is not None
-    assert train.labels is not None
-    present = np.unique(train.examples.labels)
-    if len(present) < 2:
-        name = shown(train.labels[int(present[0])])
-        raise DataError(f"{path}: every row has the label '{name}'; a classification needs two, add rows of another")
-    if task.loss == "bce" and len(train.labels) != 2:
-        raise DataError(
-            f"{path} has {len(train.labels)} labels, {_listed(train.labels)}, and loss 'bce' is for two; correct them, "
-            "or take cross-entropy"
-        )
-
-
-def _missing_classes(task: Task, examples: Examples) -> list[str]:
-    if task.is_regression or examples.labels is None:
-        return []
-    present = {int(label) for label in examples.labels}
-    missing = [name for place, name in enumerate(task.labels or ()) if place not in present]
-    return [f"no example has the label {_listed(missing)}"] if missing else []

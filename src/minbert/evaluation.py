@@ -1,7 +1,7 @@
 """Model and encoded examples -> predictions -> metrics, with the trivial baseline beside them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,7 +19,8 @@ class TaskScore:
 
     `value` is the task's own metric and `baseline` what the best constant answer for this very split gets;
     each is None where undefined. `metrics` holds every metric of the task's kind. `is_constant` says that every
-    example was given the same class; `classes` are their names, none for a regression.
+    example was given the same class; `classes` are their names, none for a regression. `parts` are the scores of each
+    named dev set.
     """
 
     metric: str
@@ -30,6 +31,7 @@ class TaskScore:
     examples: int
     classes: list[str]
     is_constant: bool = False
+    parts: dict[str, "TaskScore"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,19 +59,23 @@ class Evaluation:
         return {name: score.value for name, score in self.scores.items()}
 
 
-def evaluate(model: MultitaskModel, encoded: Mapping[str, Encoded]) -> Evaluation:
-    """Predicts and scores labelled examples, task by task."""
+def evaluate(
+    model: MultitaskModel, encoded: Mapping[str, Encoded], places: Mapping[str, Mapping[str, slice]] | None = None
+) -> Evaluation:
+    """Predicts and scores labelled examples, task by task; `places` says where a task's named dev sets stand."""
     predictions = {name: model.predict_encoded(name, examples) for name, examples in encoded.items()}
-    return Evaluation({n: score(model.tasks[n], predicted) for n, predicted in predictions.items()}, predictions)
+    scores = {n: score(model.tasks[n], predicted, (places or {}).get(n)) for n, predicted in predictions.items()}
+    return Evaluation(scores, predictions)
 
 
-def score(task: Task, predictions: Predictions) -> TaskScore:
-    """Every metric of the task's kind, the interval of its own one, and the constant answer's score."""
+def score(task: Task, predictions: Predictions, places: Mapping[str, slice] | None = None) -> TaskScore:
+    """Every metric of the task's kind, the interval of its own one, and the constant answer's score; of parts too."""
     assert predictions.labels is not None
     given = metric_input(task, predictions)
     values = {name: metrics.METRICS[name](given, predictions.labels) for name in KINDS[task.kind].metrics}
     is_constant = not task.is_regression and len(np.unique(predictions.values)) == 1
-    return replace(task_score(task, values, predictions.labels), is_constant=is_constant)
+    parts = {name: score(task, predictions.part(place)) for name, place in (places or {}).items()}
+    return replace(task_score(task, values, predictions.labels), is_constant=is_constant, parts=parts)
 
 
 def task_score(task: Task, values: dict[str, float | None], labels: metrics.Array) -> TaskScore:

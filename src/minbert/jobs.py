@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minbert.data import Reading, read_splits
+from minbert.data import Reading
 from minbert.errors import MinbertError, TrainingError
 from minbert.kernels import bf16_is_native
 from minbert.model import MultitaskModel
 from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.schedules import SCHEDULES, Schedule, ScheduleSettings, Stream
 from minbert.schema import Recipe
+from minbert.splits import dev_set_places, read_splits
 from minbert.tasks import SPLITS, Split, Task
 from minbert.text import Batch, Encoded
 
@@ -45,6 +46,11 @@ class Job:
     @property
     def tasks(self) -> dict[str, Task]:
         return self.recipe.tasks
+
+    @property
+    def dev_sets(self) -> dict[str, dict[str, slice]]:
+        """Where each task's named dev sets stand among its dev examples."""
+        return {name: dev_set_places(self.tasks[name], r["dev"]) for name, r in self.readings.items() if "dev" in r}
 
     @property
     def names(self) -> list[str]:

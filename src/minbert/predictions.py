@@ -35,6 +35,11 @@ class Predictions:
     scores: Array
     labels: Array | None = None
 
+    def part(self, place: slice) -> "Predictions":
+        """The answers to the examples at a place."""
+        labels = None if self.labels is None else self.labels[place]
+        return Predictions(self.ids[place], self.values[place], self.scores[place], labels)
+
 
 def from_outputs(task: Task, ids: list[str], outputs: Array, labels: Array | None = None) -> Predictions:
     """Turns a head's outputs [N, K] into answers. A binary logit says class 1 where its sigmoid is above 0.5."""

@@ -81,7 +81,15 @@ def _located(task: object, folder: Path) -> object:
     """A task's table with its files as absolute paths from `folder`."""
     if not isinstance(task, dict):
         return task
-    return task | {key: str((folder / task[key]).absolute()) for key in SPLITS if isinstance(task.get(key), str | Path)}
+
+    def located(files: object) -> object:
+        if isinstance(files, str | Path):
+            return str((folder / files).absolute())
+        if isinstance(files, list):
+            return [located(file) for file in files]
+        return {name: located(of) for name, of in files.items()} if isinstance(files, dict) else files
+
+    return task | {split: located(task[split]) for split in SPLITS if split in task}
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -293,7 +293,7 @@ def environment(recipe: Recipe, encoder: Path, device: torch.device, kernels: Ke
 
 def files_of(recipe: Recipe) -> list[str]:
     """Every file of examples that a recipe names."""
-    return sorted({file for task in recipe.tasks.values() for split in SPLITS if (file := getattr(task, split))})
+    return sorted({file for task in recipe.tasks.values() for split in SPLITS for file in task.files(split)})
 
 
 def digest(file: Path) -> str | None:

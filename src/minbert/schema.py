@@ -218,11 +218,12 @@ class Recipe(Table):
 
     def _faults_of_files(self) -> list[str]:
         """What is wrong with paths as such, and with choosing a model by a file that is not there."""
-        paths = {f"tasks.{name}.{split}": getattr(task, split) for name, task in self.tasks.items() for split in SPLITS}
+        tasks = self.tasks.items()
+        paths = [(f"tasks.{n}.{split}", file) for n, task in tasks for split in SPLITS for file in task.files(split)]
         faults = [
             f"{key} = {json.dumps(path)} holds a control character; {USE_SLASHES}"  # "C:\temp" is C:, a tab, and emp
-            for key, path in (paths | {"encoder": self.encoder}).items()
-            if path is not None and re.search(r"[\x00-\x1f\x7f]", path)
+            for key, path in (*paths, ("encoder", self.encoder))
+            if re.search(r"[\x00-\x1f\x7f]", path)
         ]
         chosen, known = self.training.select_on, [*SCORES, *self.tasks]
         if chosen not in known:

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +16,7 @@ from minbert.tables import FileFormat, Quoting, canonical_label
 
 Kind = Literal["classification", "pair-classification", "pair-regression"]
 Split = Literal["train", "dev", "test"]
+Files = str | Annotated[list[str], Field(min_length=1)]  # one, or several whose rows count on
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 TASK_NAME = re.compile(r"\w[\w-]{0,49}", re.ASCII)  # names files, and weights in heads.safetensors
 
@@ -54,15 +56,16 @@ class Task(BaseModel):
 
     kind: Kind
     """What goes in and comes out: one text and a class, two texts and a class, two texts and a score."""
-    train: str | None = None
-    """File of labelled examples to learn from."""
-    dev: str | None = None
-    """File of labelled examples to choose by."""
+    train: Files | None = None
+    """File of labelled examples to learn from, or several: ["a.csv", "b.csv"]."""
+    dev: Files | Annotated[dict[str, Files], Field(min_length=1)] | None = None
+    """File of labelled examples to choose by, or several. A table of them, { web = "w.csv", mail = "m.csv" }, names dev
+    sets: each has scores of its own, and the model is chosen by all their rows together."""
     holdout: Annotated[int, Field(gt=0)] | None = None
     """Rows of the train file to hold back and choose by, in place of a dev file: the same ones whatever the seed, every
     label in its share, and no text on both sides."""
-    test: str | None = None
-    """File of examples to answer after training; it needs no labels."""
+    test: Files | None = None
+    """File of examples to answer after training, or several; they need no labels."""
     text: str | Annotated[list[str], Field(min_length=1, max_length=2)] = "text"
     """Column of the text, or the two columns of a pair's texts."""
     label: str = "label"
@@ -130,6 +133,31 @@ class Task(BaseModel):
             raise ValueError("labels should be at least two different ones, none of them blank; '1' and '1.0' are one")
         if self.loss == "bce" and self.labels is not None and len(self.labels) != 2:
             raise ValueError(f"loss 'bce' is for two classes, not {len(self.labels)}; take cross-entropy")
+
+    def files(self, split: Split) -> list[str]:
+        """The files of a split, in order; none where it has none."""
+        if split == "dev":
+            return [file for named in self.dev_sets.values() for file in named]
+        value = (self.train if split == "train" else self.test) or []
+        return [value] if isinstance(value, str) else value
+
+    @property
+    def dev_sets(self) -> dict[str, list[str]]:
+        """The dev files by the names of their sets; of one set without a name, by ""."""
+        named = self.dev if isinstance(self.dev, dict) else {"": self.dev or []}
+        return {name: [files] if isinstance(files, str) else files for name, files in named.items()}
+
+    def with_files(self, convert: Callable[[Split, str], str | None]) -> "Task":
+        """The task with every file converted; a file that becomes None is left out, and so is a split without one."""
+
+        def converted(split: Split, value: object) -> object:
+            if isinstance(value, dict):
+                return {name: new for name, one in value.items() if (new := converted(split, one))} or None
+            if isinstance(value, list):
+                return [new for one in value if (new := convert(split, one))] or None
+            return convert(split, value) if isinstance(value, str) else None
+
+        return self.model_copy(update={split: converted(split, getattr(self, split)) for split in SPLITS})
 
     @property
     def text_columns(self) -> list[str]:

@@ -92,12 +92,15 @@ class EvaluationRecord:
     split: Split = "dev"
 
     def as_json(self) -> dict[str, Any]:
+        scores = self.evaluation.scores
+        dev_sets = {n: {part: of.metrics for part, of in score.parts.items()} for n, score in scores.items()}
         return {
             "kind": "evaluation",
             "step": self.step,
             "split": self.split,
-            "metrics": {name: score.metrics for name, score in self.evaluation.scores.items()},
-            "baselines": {name: score.baseline for name, score in self.evaluation.scores.items()},
+            "metrics": {name: score.metrics for name, score in scores.items()},
+            "dev_sets": {name: parts for name, parts in dev_sets.items() if parts},
+            "baselines": {name: score.baseline for name, score in scores.items()},
             "sum": self.evaluation.sum,
             "course": self.evaluation.course,
             "is_best": self.is_best,
@@ -299,7 +302,7 @@ def _remedy(recipe: Recipe) -> str:
 def assess(job: Job, state: State) -> EvaluationRecord:
     """Dev scores of the model as it is; keeps the best score and how long it has stood."""
     progress = state.progress
-    evaluation = evaluate(state.model, job.encoded["dev"])
+    evaluation = evaluate(state.model, job.encoded["dev"], job.dev_sets)
     chosen, best = evaluation.selected(job.recipe.training.select_on), progress.best_score
     is_first = progress.evaluated_at < 0 or not job.encoded["dev"]  # without dev files the last model is the best
     is_best = is_first or (chosen is not None and chosen > (-math.inf if best is None else best))

@@ -85,8 +85,8 @@ def test_a_column_is_found_beside_held_back_and_bad_rows(tmp_path: Path, command
     found = command("compare", "runs/it/seed-1", "runs/it/seed-2", "--column", "desk", "--json")
     assert found.code == 0, found.err
     (dev,) = dev_sets(load_results(tmp_path / "runs" / "it" / "seed-1")).values()
-    desks = [rows[row][2] for row in row_numbers(dev)]
-    assert [rows[row][0] for row in row_numbers(dev)] == dev.examples.texts[0]
+    desks = [rows[row - 1][2] for row in row_numbers(dev)]
+    assert [rows[row - 1][0] for row in row_numbers(dev)] == dev.examples.texts[0]
     parts = {part["name"]: part["examples"] for part in json.loads(found.out)["slices"] if part["kind"] == "desk"}
     assert parts == {value: desks.count(value) for value in "ab" if 20 <= desks.count(value) <= 30}
     assert parts

@@ -62,3 +62,33 @@ def test_predictions_are_scored_for_the_courses_tasks_alone_and_it_is_said(comma
     )
     shown = " ".join(command("evaluate", "--help").out.replace("│", " ").split())
     assert "for the course's tasks alone, named by --task (sst, cfimdb, para or sts)" in shown
+
+
+def test_named_dev_sets_are_scored_apart_wherever_scores_are_shown(
+    tmp_path: Path, tiny_encoder: Path, command: Command
+) -> None:
+    for name, rows in (("a", 6), ("b", 4), ("c", 8)):
+        lines = [f"{('good', 'bad')[n % 2]} film {n},{('up', 'down')[n % 2]}" for n in range(rows)]
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
+    task = (
+        '[tasks.mood]\nkind = "classification"\ntrain = ["a.csv", "c.csv"]\ndev = { web = "a.csv", mail = "b.csv" }\n'
+    )
+    (tmp_path / "it.toml").write_text(f'encoder = "{tiny_encoder}"\n{task}[training]\nmax_steps = 2\n')
+    trained = command("train", "it.toml")
+    assert trained.code == 0, trained.err
+    found = command("evaluate", "runs/it")
+    assert found.code == 0, found.err
+    for shown in (trained.out, found.out):
+        rows = {line.split()[0]: line.split()[2] for line in shown.splitlines() if "accuracy" in line}
+        assert rows == {"mood": "10", "web": "6", "mail": "4"}
+    (tmp_path / "moved").mkdir()
+    for name in "abc":
+        (tmp_path / f"{name}.csv").rename(tmp_path / "moved" / f"{name}.csv")
+    again = command("evaluate", "runs/it", "--data", "moved", "--json")
+    assert again.code == 0, again.err
+    scored = json.loads(again.out)["tasks"]["mood"]
+    assert {name: of["rows"] for name, of in scored["dev_sets"].items()} == {"web": 6, "mail": 4}
+    whole = command("evaluate", "runs/it", "--data", "moved", "--split", "train", "--json")
+    assert json.loads(whole.out)["tasks"]["mood"]["rows"] == 14
+    checked = command("data", "check", "--recipe", "it.toml", "--data", "moved")
+    assert checked.code == 0, checked.err

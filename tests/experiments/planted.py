@@ -1,6 +1,5 @@
 """Results that no run made: answers with a known accuracy, difference, or weakness, and their dev set."""
 
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ def mood_set(seed: int = 0) -> DevSet:
     task = Task(kind="classification", train="mood.csv", dev="mood.csv", labels=["bad", "fair", "good"])
     labels = generator.integers(0, 3, N).astype(np.float64)
     examples = Examples([str(row) for row in range(N)], [texts], labels)
-    return DevSet("mood", task.completed(None), examples, {"dev": Path("mood.csv")})
+    return DevSet("mood", task.completed(None), examples)
 
 
 def answered(dev: DevSet, accuracy: NDArray[np.float64] | float, generator: np.random.Generator) -> NDArray[np.float64]:

@@ -164,7 +164,7 @@ def test_files_of_one_name_in_two_folders_stay_apart(results: list[Result], runs
     (kept,) = load_results(tmp_path / "kept")
     assert [kept.recipe.tasks[name].dev for name in answers] == ["p/dev.csv", "q/dev.csv"]
     dev = dev_sets([kept], tmp_path / "two")
-    assert [one.path for one in dev.values()] == [tmp_path / "two" / folder / "dev.csv" for folder in "pq"]
+    assert [one.paths for one in dev.values()] == [[tmp_path / "two" / folder / "dev.csv"] for folder in "pq"]
 
 
 def test_only_the_dev_rows_are_needed_to_compare(results: list[Result], tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_only_the_dev_rows_are_needed_to_compare(results: list[Result], tmp_path
     ]
     dev = dev_sets(kept, tmp_path)
     assert dev["mood"].examples.texts == [SST]
-    assert list(readings(dev["mood"])) == ["dev"], "test and train are not at hand"
+    assert list(readings(dev["mood"].task)) == ["dev"], "test and train are not at hand"
 
 
 def test_a_run_of_another_recipe_or_other_data_is_not_kept_in_the_place_of_one(

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from conftest import COURSE_DATA, tiny_config, tiny_tokenizer
 from minbert.bert import Bert
-from minbert.data import Examples, read_splits
+from minbert.data import Examples
 from minbert.errors import DataError, MinbertError, ModelError
 from minbert.prepare.check import (
     REMARKS,
@@ -33,6 +33,7 @@ from minbert.prepare.check import (
 from minbert.prepare.repeats import EXCERPT, LIKENESSES, LISTED, Entries, Matches, excerpt, fold, matches
 from minbert.pretrained import save_encoder
 from minbert.recipes import load
+from minbert.splits import read_splits
 from minbert.tables import write_table
 from minbert.tasks import Task
 from minbert.text import encode

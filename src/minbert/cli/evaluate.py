@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,9 +15,9 @@ from minbert.errors import DataError, counted
 
 if TYPE_CHECKING:
     from minbert.data import Reading
-    from minbert.evaluation import Evaluation
+    from minbert.evaluation import Evaluation, TaskScore
     from minbert.model import MultitaskModel
-    from minbert.tasks import Task
+    from minbert.tasks import Split, Task
 
 
 def evaluate(
@@ -56,7 +56,7 @@ def evaluate(
 
 
 def _score_model(
-    model: Path, task: str | None, file: Path | None, data: Path | None, split: str, skip_bad_rows: bool
+    model: Path, task: str | None, file: Path | None, data: Path | None, split: Split, skip_bad_rows: bool
 ) -> Evaluation:
     from minbert.evaluation import evaluate as evaluate_encoded
     from minbert.model import MultitaskModel
@@ -68,11 +68,19 @@ def _score_model(
     else:
         names = list(loaded.tasks) if task is None else [chosen(loaded, task)]
         readings = _readings(names, loaded, data, split, model, skip_bad_rows)
-    return evaluate_encoded(loaded, {name: loaded.encode(name, r.examples) for name, r in readings.items()})
+    encoded = {name: loaded.encode(name, reading.examples) for name, reading in readings.items()}
+    return evaluate_encoded(loaded, encoded, _dev_sets(readings, model) if file is None and split == "dev" else None)
+
+
+def _dev_sets(readings: Mapping[str, Reading], model: Path) -> dict[str, dict[str, slice]]:
+    from minbert.splits import dev_set_places
+
+    own = {name: _own_task(name, model) for name in readings}
+    return {name: dev_set_places(task, readings[name]) for name, task in own.items() if task is not None}
 
 
 def _readings(
-    names: Sequence[str], loaded: MultitaskModel, data: Path | None, split: str, model: Path, skip_bad_rows: bool
+    names: Sequence[str], loaded: MultitaskModel, data: Path | None, split: Split, model: Path, skip_bad_rows: bool
 ) -> dict[str, Reading]:
     """Each task's labelled rows; of several tasks, those that have none are named and left out."""
     from minbert.cli.show import messages
@@ -84,6 +92,8 @@ def _readings(
             readings[name] = _divided(name, own, split, data, skip_bad_rows)
         elif len(names) > 1 and own is not None and getattr(own, split) is None and data is None:
             messages.print(f"task '{name}' has no {split} file, and is left out", soft_wrap=True)
+        elif own is not None and len(own.files(split)) > 1:
+            readings[name] = _joined(own, loaded.tasks[name], split, data, skip_bad_rows)
         else:
             readings[name] = _labelled(_file_of(name, data, split, model), loaded.tasks[name], skip_bad_rows)
     if not readings:
@@ -91,18 +101,32 @@ def _readings(
     return readings
 
 
-def _divided(name: str, task: Task, split: str, data: Path | None, skip_bad_rows: bool) -> Reading:
+def _divided(name: str, task: Task, split: Split, data: Path | None, skip_bad_rows: bool) -> Reading:
     """The rows of a train file that training learned from, or those that it held back in place of a dev file."""
     from minbert.cli.show import messages
-    from minbert.data import read_splits
+    from minbert.splits import named, read_splits
 
-    train = Path(task.train or "")
-    path = train if data is None else data / train.name
-    files = task.model_copy(update={"train": str(path), "dev": None, "test": None})
-    reading = next(of for one, of in read_splits(files, skip_bad_rows)[1].items() if one == split)
+    files = _in_folder(task, data).model_copy(update={"dev": None, "test": None})
+    reading = read_splits(files, skip_bad_rows)[1][split]
     what = "held back from" if split == "dev" else "learned from in"
-    messages.print(f"{name}: {counted(len(reading.examples), 'row')} {what} {path}", soft_wrap=True)
+    messages.print(f"{name}: {counted(len(reading.examples), 'row')} {what} {named(files, 'train')}", soft_wrap=True)
     return reading
+
+
+def _joined(own: Task, task: Task, split: Split, data: Path | None, skip_bad_rows: bool) -> Reading:
+    """The labelled rows of all files of a split; read as dev files are, for test files may have labels too."""
+    from minbert.cli.show import show_reading
+    from minbert.splits import named, read_split
+
+    files = task.model_copy(update={"dev": getattr(_in_folder(own, data), split)})
+    reading = read_split(files, "dev", skip_bad_rows)
+    show_reading(named(files, "dev"), reading)
+    return reading
+
+
+def _in_folder(task: Task, data: Path | None) -> Task:
+    """The task with its files by their names in another folder, if there is one."""
+    return task if data is None else task.with_files(lambda _, file: str(data / Path(file).name))
 
 
 def _own_task(name: str, model: Path | None) -> Task | None:
@@ -114,7 +138,7 @@ def _own_task(name: str, model: Path | None) -> Task | None:
 
 
 def _score_file(
-    file: Path, task: str | None, labelled: Path | None, data: Path | None, split: str, skip_bad_rows: bool
+    file: Path, task: str | None, labelled: Path | None, data: Path | None, split: Split, skip_bad_rows: bool
 ) -> Evaluation:
     """Scores a prediction file, matched to the labels by id."""
     from minbert.evaluation import Evaluation, score
@@ -139,12 +163,13 @@ def _labelled(path: Path, task: Task, skip_bad_rows: bool) -> Reading:
     return reading
 
 
-def _file_of(task: str, data: Path | None, split: str, model: Path | None) -> Path:
+def _file_of(task: str, data: Path | None, split: Split, model: Path | None) -> Path:
     """Where a task's split lies: under --data by the name it has there, else where the run's recipe has it."""
     from minbert.recipes import STARTER
     from minbert.tasks import BUILT_IN
 
-    own = getattr(_own_task(task, model), split, None)
+    recorded = _own_task(task, model)
+    own = next(iter(recorded.files(split)), None) if recorded else None
     if data is not None and (own or task in BUILT_IN):
         return data / (str(BUILT_IN[task][split]) if task in BUILT_IN else Path(own or "").name)
     if own:
@@ -157,19 +182,21 @@ def _file_of(task: str, data: Path | None, split: str, model: Path | None) -> Pa
 def _as_json(evaluation: Evaluation) -> dict[str, object]:
     from minbert.cli.show import leaderboard
 
-    tasks = {
-        name: {
-            "metric": score.metric,
-            "score": score.value,
-            "interval": score.interval,
-            "always_one_answer": score.baseline,
-            "rows": score.examples,
-            "metrics": score.metrics,
-        }
-        | _confusion(evaluation, name)
-        for name, score in evaluation.scores.items()
-    }
+    tasks = {name: _score_as_json(score) | _confusion(evaluation, name) for name, score in evaluation.scores.items()}
     return {"tasks": tasks, "sum": evaluation.sum, "course": leaderboard(evaluation)}
+
+
+def _score_as_json(score: TaskScore) -> dict[str, object]:
+    values = {
+        "metric": score.metric,
+        "score": score.value,
+        "interval": score.interval,
+        "always_one_answer": score.baseline,
+        "rows": score.examples,
+        "metrics": score.metrics,
+    }
+    parts = {name: _score_as_json(part) for name, part in score.parts.items()}
+    return values | ({"dev_sets": parts} if parts else {})
 
 
 def _confusion(evaluation: Evaluation, task: str) -> dict[str, object]:

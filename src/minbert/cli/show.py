@@ -121,11 +121,13 @@ def score_table(title: str, evaluation: Evaluation, before: Evaluation | None = 
     """Every task's score with its interval, beside the best constant answer and the scores before training."""
     columns = ["task", "metric", "rows", "always one answer", *(["before"] if before else []), "score", "95 % interval"]
     rows = []
-    for name, score in evaluation.scores.items():
-        interval = "" if score.interval is None else f"{score.interval.low:.3f} – {score.interval.high:.3f}"
-        start = [number(before.scores[name].value)] if before else []
-        constant = number(score.baseline)
-        rows.append([name, score.metric, f"{score.examples:,}", constant, *start, number(score.value), interval])
+    for task, whole in evaluation.scores.items():
+        for name, score in [(task, whole), *((f"  {part}", of) for part, of in whole.parts.items())]:
+            interval = "" if score.interval is None else f"{score.interval.low:.3f} – {score.interval.high:.3f}"
+            then = before and (before.scores[task] if score is whole else before.scores[task].parts[name.strip()])
+            start = [number(then.value)] if then else []
+            constant = number(score.baseline)
+            rows.append([name, score.metric, f"{score.examples:,}", constant, *start, number(score.value), interval])
     if len(evaluation.scores) > 1:
         rows.append(["sum", "", "", "", *([number(before.sum)] if before else []), number(evaluation.sum), ""])
     if leaderboard(evaluation) is not None:

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -165,5 +166,7 @@ def restored(job: Job, run: Run, step: int) -> Evaluation:
     for name, values in record["metrics"].items():
         labels = job.encoded["dev"][name].labels
         assert labels is not None
-        scores[name] = task_score(job.tasks[name], values, labels)
+        places, parts = job.dev_sets[name], record["dev_sets"].get(name, {})
+        of_parts = {part: task_score(job.tasks[name], of, labels[places[part]]) for part, of in parts.items()}
+        scores[name] = replace(task_score(job.tasks[name], values, labels), parts=of_parts)
     return Evaluation(scores, {})

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minbert.data import Examples, Labels, Reading, read_examples, read_splits
-from minbert.errors import RunError
-from minbert.experiments.results import Result, without_paths
+from minbert.data import Examples, Labels, Reading
+from minbert.errors import RunError, several
+from minbert.experiments.results import Result, digest_of, without_paths
 from minbert.holdout import hold_back
 from minbert.runs import digest
+from minbert.splits import dev_set_places, read_split, read_splits
 from minbert.tasks import SPLITS, Split, Task
 
 READING = {"holdout", "labels", "label", "text", "range", "format", "encoding", "quoting"}  # what rows depend on
@@ -16,12 +17,13 @@ READING = {"holdout", "labels", "label", "text", "range", "format", "encoding", 
 
 @dataclass(frozen=True)
 class DevSet:
-    """A task's n dev examples; `files` are those of its splits that are at hand, as the runs read them."""
+    """A task's n dev examples. `task` names those of its files that are at hand, as the runs read them."""
 
     name: str
     task: Task
     examples: Examples
-    files: Mapping[Split, Path] = field(default_factory=dict)
+    parts: Mapping[str, slice] = field(default_factory=dict)
+    """Where the examples of each named dev set stand."""
 
     @property
     def labels(self) -> Labels:
@@ -30,9 +32,9 @@ class DevSet:
         return self.examples.labels
 
     @property
-    def path(self) -> Path:
-        """The file that the examples come from."""
-        return self.files[_source(self.task)]
+    def paths(self) -> list[Path]:
+        """The files that the examples come from."""
+        return [Path(file) for file in self.task.files(_source(self.task))]
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -72,39 +74,33 @@ def dev_sets(results: Sequence[Result], data: Path | None = None) -> dict[str, D
 
 
 def _read(name: str, task: Task, result: Result, data: Path | None) -> DevSet:
-    named = task if data is None else without_paths(result.recipe).tasks[name]
-    given = {split: file for split in SPLITS if (file := getattr(named, split))}
-    files = {split: Path(file) if data is None else data / file for split, file in given.items()}
-    path = files[_source(task)]
-    if not path.is_file():
-        raise RunError(f"{path}, on which {result.name} was scored, does not exist; pass --data DIR with that file")
-    if digest(path) != result.data[name].get(_source(task)):
-        raise RunError(f"{path} is not the file that {result.name} was scored on; pass --data DIR with that one")
-    files = {split: file for split, file in files.items() if digest(file) == result.data[name][split] is not None}
-    examples = _readings(task, {_source(task): path})["dev"].examples
-    assert len(examples) == len(result.answers[name])
-    return DevSet(name, task, examples, files)
+    if data is not None:
+        task = without_paths(result.recipe).tasks[name].with_files(lambda _, file: str(data / file))
+    source, digests = _source(task), {s: digest_of([digest(Path(f)) for f in task.files(s)]) for s in SPLITS}
+    for path in map(Path, task.files(source)):
+        if not path.is_file():
+            raise RunError(f"{path}, on which {result.name} was scored, does not exist; pass --data DIR with that file")
+    if digests[source] != result.data[name].get(source):
+        files = several(task.files(source), 2)
+        raise RunError(f"{files} is not the file that {result.name} was scored on; pass --data DIR with that one")
+    task = task.with_files(lambda s, file: file if digests[s] == result.data[name].get(s) is not None else None)
+    reading = readings(task.with_files(lambda s, file: file if s == source else None))["dev"]
+    assert len(reading.examples) == len(result.answers[name])
+    return DevSet(name, task, reading.examples, dev_set_places(task, reading))
 
 
-def readings(dev: DevSet) -> dict[Split, Reading]:
+def readings(task: Task) -> dict[Split, Reading]:
     """What the files at hand gave, by split; dev is there always."""
-    return _readings(dev.task, dev.files)
-
-
-def _readings(task: Task, files: Mapping[Split, Path]) -> dict[Split, Reading]:
-    named = task.model_copy(update={split: str(files[split]) if split in files else None for split in SPLITS})
-    if named.train is None:
-        return {"dev": read_examples(files["dev"], named, skip_bad_rows=True)}
-    return read_splits(named, skip_bad_rows=True)[1]
+    if task.train is None:
+        return {"dev": read_split(task, "dev", skip_bad_rows=True)}
+    return read_splits(task, skip_bad_rows=True)[1]
 
 
 def row_numbers(dev: DevSet) -> list[int]:
-    """Where each example stands among all rows of the file that it comes from, bad ones included; from 0."""
-    reading = read_examples(dev.path, dev.task, skip_bad_rows=True)
-    bad = {row.row - 1 for row in reading.bad_rows}
-    usable = [row for row in range(reading.rows) if row not in bad]
+    """The row of each example in the files that it comes from, from 1; of several they count on."""
+    reading = read_split(dev.task, _source(dev.task), skip_bad_rows=True)
     if not dev.task.holdout:
-        return usable
+        return reading.row_numbers
     assert reading.examples.labels is not None
     held = hold_back(reading.examples.texts, reading.examples.labels, dev.task.holdout, dev.task.is_regression)
-    return [usable[place] for place in held.nonzero()[0]]
+    return [row for row, is_held in zip(reading.row_numbers, held, strict=True) if is_held]

@@ -19,6 +19,7 @@ from minbert.pretrained import locate
 from minbert.recipes import load
 from minbert.runs import Progress, Run, changed_keys
 from minbert.schema import Recipe
+from minbert.splits import named
 from minbert.tasks import Task
 
 Condition = Literal["complete", "stopped", "failed", "missing"]
@@ -146,7 +147,7 @@ def check(cells: Sequence[Cell], skip_bad_rows: bool) -> dict[str, Reading]:
         completed[key] = tasks[name]
         for split, reading in found[name].items():
             label = f"{name} {split}"
-            readings[f"{label} of {getattr(task, split)}" if label in readings else label] = reading
+            readings[f"{label} of {named(task, split)}" if label in readings else label] = reading
     for recipe in _distinct_models(cells):
         tasks = {name: task.completed(completed[_reading_key(task)].labels) for name, task in recipe.tasks.items()}
         build_model(recipe, folders[recipe.encoder], tasks)

@@ -23,7 +23,7 @@ from minbert.files import make_folder, one_writer, replacing, write_text
 from minbert.predictions import metric_input
 from minbert.runs import Run, as_resolved, changes, digest, files_of
 from minbert.schema import Recipe
-from minbert.tasks import SPLITS, Split, Task
+from minbert.tasks import SPLITS, Split
 
 Array = NDArray[np.float64]
 ENCODER = "all"  # layers
@@ -207,20 +207,25 @@ def without_paths(recipe: Recipe) -> Recipe:
     files = [Path(file).absolute() for file in files_of(recipe)]
     root = os.path.commonpath([file.parent for file in files]) if files else "."
 
-    def named(task: Task) -> dict[str, str]:
-        given = {split: getattr(task, split) for split in SPLITS}
-        return {s: Path(file).absolute().relative_to(root).as_posix() for s, file in given.items() if file}
+    def below_root(_split: Split, file: str) -> str:
+        return Path(file).absolute().relative_to(root).as_posix()
 
-    tasks = {name: task.model_copy(update=named(task)) for name, task in recipe.tasks.items()}
+    tasks = {name: task.with_files(below_root) for name, task in recipe.tasks.items()}
     encoder = Path(recipe.encoder).name if Path(recipe.encoder).is_absolute() else recipe.encoder
     return recipe.model_copy(update={"tasks": tasks, "encoder": encoder})
 
 
 def _digests(recipe: Recipe, of_file: Callable[[str], str | None]) -> dict[str, dict[Split, str | None]]:
     return {
-        name: {split: of_file(file) for split in SPLITS if (file := getattr(task, split))}
+        name: {split: digest_of([of_file(file) for file in files]) for split in SPLITS if (files := task.files(split))}
         for name, task in recipe.tasks.items()
     }
+
+
+def digest_of(digests: Sequence[str | None]) -> str | None:
+    """The digests of a split's files as one; None where a file is not there."""
+    known = [one for one in digests if one is not None]
+    return " ".join(known) if len(known) == len(digests) else None
 
 
 def holds(results: Iterable[Result], recipe: Recipe) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minbert.errors import shown
 from minbert.experiments.devsets import DevSet, row_numbers
-from minbert.tables import as_text, read_table
+from minbert.tables import Cell, as_text, read_table
 
 NEGATION = re.compile(
     r"\b(no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|without)\b|n['’]t\b"
@@ -38,8 +38,15 @@ class Slice:
 def slices(dev: DevSet, column: str | None = None) -> list[Slice]:
     """Every part of a dev set with at least `SMALLEST` examples, and as many outside of it."""
     found = [one for kind in KINDS.values() for one in kind(dev)]
+    found += [Slice("dev set", name, _members(place, len(dev))) for name, place in dev.parts.items()]
     found += _by_column(dev, column) if column is not None else []
     return [one for one in found if SMALLEST <= one.members.sum() <= len(dev) - SMALLEST]
+
+
+def _members(place: slice, n: int) -> NDArray[np.bool_]:
+    members = np.zeros(n, dtype=bool)
+    members[place] = True
+    return members
 
 
 def words(text: str) -> list[str]:
@@ -102,11 +109,13 @@ def _by_pattern(kind: str, pattern: re.Pattern[str], dev: DevSet) -> list[Slice]
 
 def _by_column(dev: DevSet, column: str) -> list[Slice]:
     """The most frequent values of a column of the file that the examples come from; none where it has no such."""
-    table = read_table(dev.path, dev.task.format, dev.task.encoding, dev.task.quoting)
-    if column not in table.header:
-        return []
-    place = table.column(column)
-    values = [shown(as_text(table.rows[row][place])) for row in row_numbers(dev)]
+    cells: list[Cell] = []
+    for path in dev.paths:
+        table = read_table(path, dev.task.format, dev.task.encoding, dev.task.quoting)
+        if column not in table.header:
+            return []
+        cells += [row[table.column(column)] for row in table.rows]
+    values = [shown(as_text(cells[row - 1])) for row in row_numbers(dev)]
     frequent = [value for value, _ in Counter(values).most_common(VALUES)]
     return [Slice(column, value, np.array([v == value for v in values])) for value in frequent]
 

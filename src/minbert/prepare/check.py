@@ -10,12 +10,13 @@ from typing import Any, Self
 import numpy as np
 from tokenizers import Tokenizer
 
-from minbert.data import BadRow, Labels, Reading, is_blank, read_rows, read_splits
+from minbert.data import BadRow, Labels, Reading, is_blank
 from minbert.errors import DataError, MinbertError, ModelError
 from minbert.prepare.repeats import Entries, Found, Matches, fold, matches, repeated_ids, same_ids
 from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.recipes import load
 from minbert.schema import Recipe
+from minbert.splits import named, read_split_rows, read_splits
 from minbert.tasks import BUILT_IN, COURSE, SPLITS, Split, Task
 from minbert.text import encode_texts
 
@@ -66,10 +67,10 @@ class Tokens:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One file. `rows` = `usable` + bad rows; `fault` says why it could not be read at all."""
+    """A split's file, or its files. `rows` = `usable` + bad rows; `fault` says why it could not be read at all."""
 
     split: Split
-    path: Path
+    path: str
     fault: str | None = None
     rows: int = 0
     usable: int = 0
@@ -191,7 +192,7 @@ def check_task(name: str, task: Task, tokenizer: Tokenizer, limit: int) -> TaskR
     splits = [
         check_split(split, task, readings[split], entries[split], tokenizer, limit)
         if split in readings
-        else SplitReport(split, _path(task, split), faults[split])
+        else SplitReport(split, named(task, split), faults[split])
         for split in SPLITS
         if split in readings or split in faults
     ]
@@ -211,16 +212,12 @@ def _read_apart(task: Task) -> tuple[dict[Split, Reading], dict[Split, str]]:
         if getattr(task, split) is None:
             continue
         try:
-            readings[split] = read_rows(_path(task, split), task, labelled=split != "test")
+            readings[split] = read_split_rows(task, split)
         except DataError as error:
             faults[split] = str(error)
         if split == "train" and split in readings and readings[split].labels:
             task = task.model_copy(update={"labels": readings[split].labels})
     return readings, faults
-
-
-def _path(task: Task, split: Split) -> Path:
-    return Path(getattr(task, split))
 
 
 def check_split(
@@ -230,7 +227,7 @@ def check_split(
     labels, texts = reading.examples.labels, list(enumerate(entries.texts))
     return SplitReport(
         split,
-        _path(task, split),
+        named(task, split),
         rows=reading.rows,
         usable=len(texts),
         bad_rows=reading.bad_rows,

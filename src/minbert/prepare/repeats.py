@@ -70,7 +70,8 @@ class Matches:
 
 @dataclass(frozen=True)
 class Entries:
-    """A split's N usable rows: their numbers in the file, ids (blank without an id column), texts, labels as words."""
+    """A split's N usable rows: their numbers (of several files they count on), ids (blank without an id column), texts,
+    labels as words."""
 
     rows: list[int]
     ids: list[str]
@@ -79,8 +80,7 @@ class Entries:
 
     @classmethod
     def of(cls, task: Task, reading: Reading) -> Self:
-        examples, bad = reading.examples, {bad.row for bad in reading.bad_rows}
-        rows = [row for row in range(1, reading.rows + 1) if row not in bad]
+        examples, rows = reading.examples, reading.row_numbers
         labels: list[str | None] = [None] * len(rows)
         if examples.labels is not None:
             labels = [f"{x:.10g}" if task.is_regression else (reading.labels or [])[int(x)] for x in examples.labels]

@@ -175,7 +175,7 @@ def data(dev: Mapping[str, DevSet], rows: Mapping[str, Mapping[str, int]]) -> st
     """Rows of every split beside the source's, and how the labels of train and dev lie."""
     lines = []
     for name, task in dev.items():
-        for split, reading in readings(task).items():
+        for split, reading in readings(task.task).items():
             theirs = rows.get(name, {}).get(split)
             beside = [f"{theirs:,}" if theirs else ""] if rows else []
             left_out = str(len(reading.bad_rows)) if reading.bad_rows else ""

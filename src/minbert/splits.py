@@ -1,0 +1,133 @@
+"""A task's files -> what each of its splits gave: several files joined, rows held back from train in place of dev."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from minbert.data import Examples, Reading, label_order, listed_labels, read_rows, usable
+from minbert.errors import DataError, counted, several, shown
+from minbert.holdout import hold_back
+from minbert.tasks import Split, Task
+
+
+def read_splits(task: Task, skip_bad_rows: bool = False) -> tuple[Task, dict[Split, Reading]]:
+    """Reads every split that a task names; the train file decides the classes if the task does not.
+
+    Returns the completed task and its readings. Raises DataError for a bad row unless they are to be skipped.
+    """
+    if task.train is None:
+        raise DataError('the task names no train file; set train = "FILE" in its table')
+    where = named(task, "train")
+    train = read_split(task, "train", skip_bad_rows)
+    if not task.is_regression:
+        _check_classes(where, task, train)
+    task = task.completed(train.labels)
+    readings: dict[Split, Reading] = {"train": train}
+    if task.holdout is not None:
+        readings["train"], readings["dev"] = _held_back(train, where, task.holdout, task.is_regression)
+        if task.dev is not None:
+            readings["dev"].warnings.append(f"rows held back from train; {named(task, 'dev')} is not read")
+    elif task.dev is not None:
+        readings["dev"] = read_split(task, "dev", skip_bad_rows)
+    for reading in readings.values():
+        reading.warnings.extend(_missing_classes(task, reading.examples))
+    if task.test is not None:
+        readings["test"] = read_split(task, "test", skip_bad_rows)
+    return task, readings
+
+
+def dev_set_places(task: Task, reading: Reading) -> dict[str, slice]:
+    """Where the examples of each named dev set of a task stand in the reading of its dev files."""
+    return reading.places if isinstance(task.dev, dict) and not task.holdout else {}
+
+
+def read_split(task: Task, split: Split, skip_bad_rows: bool = False) -> Reading:
+    """Reads all files of a split that the task names; test files need no labels.
+
+    Raises DataError naming the first bad row, unless bad rows are to be skipped: then they are in the result.
+    """
+    return usable(read_split_rows(task, split).without_bad_rows(skip_bad_rows), named(task, split))
+
+
+def read_split_rows(task: Task, split: Split) -> Reading:
+    """Reads all files of a split, bad rows and all. One file alone is read as itself; several are joined."""
+    labelled, files = split != "test", task.files(split)
+    if labelled and len(files) > 1 and task.labels is None and not task.is_regression:
+        classes = [read_rows(Path(file), task, labelled).labels or [] for file in files]
+        task = task.model_copy(update={"labels": label_order(set().union(*classes))})  # one number a class in all files
+
+    def joined_files(of: list[str]) -> Reading:
+        readings = {file: read_rows(Path(file), task, labelled) for file in of}
+        return readings[of[0]] if len(of) == 1 else _joined(readings, task)
+
+    if split == "dev" and isinstance(task.dev, dict):
+        return _joined({name: joined_files(of) for name, of in task.dev_sets.items()}, task)
+    return joined_files(files)
+
+
+def _joined(parts: Mapping[str, Reading], task: Task) -> Reading:
+    """The rows of several readings as those of one; where rows have no ids, their numbers count on."""
+    readings = list(parts.values())
+    labels = [reading.examples.labels for reading in readings]
+    known = [of_one for of_one in labels if of_one is not None]
+    ids = [example for reading in readings for example in reading.examples.ids]
+    columns = zip(*(reading.examples.texts for reading in readings), strict=True)
+    examples = Examples(ids, [list(chain(*column)) for column in columns], np.concatenate(known) if known else None)
+    joined = Reading(
+        examples,
+        readings[0].labels,
+        [bad for reading in readings for bad in reading.bad_rows],
+        [f"{name}: {note}" for name, reading in parts.items() for note in reading.notes],
+        [f"{name}: {warning}" for name, reading in parts.items() for warning in reading.warnings],
+        parts,
+    )
+    if task.id is not None:
+        return joined
+    return replace(joined, examples=replace(examples, ids=[str(row) for row in joined.row_numbers]))
+
+
+def named(task: Task, split: Split) -> str:
+    """A split's files as a message names them."""
+    return several(task.files(split), 2)
+
+
+def _held_back(train: Reading, where: str, count: int, is_regression: bool) -> tuple[Reading, Reading]:
+    """A train file's reading as two: what is learned from, and what was held back to choose by."""
+    examples = train.examples
+    assert examples.labels is not None
+    if count > len(examples) // 2:
+        raise DataError(
+            f"{where} has {counted(len(examples), 'row')}, and holdout = {count} would take more than half; lower it"
+        )
+    held = hold_back(examples.texts, examples.labels, count, is_regression)
+    if not held.any():
+        raise DataError(f"{where}: rows share so many texts that none can be held back; name a dev file, not holdout")
+    note = f"held back {counted(int(held.sum()), 'row')} to choose by"
+    kept = replace(train, examples=examples.take(np.flatnonzero(~held)), notes=[*train.notes, note])
+    return kept, Reading(examples.take(np.flatnonzero(held)), train.labels)
+
+
+def _check_classes(where: str, task: Task, train: Reading) -> None:
+    """Raises DataError where the train file's classes are too few, or too many for the task's loss."""
+    assert train.examples.labels is not None
+    assert train.labels is not None
+    present = np.unique(train.examples.labels)
+    if len(present) < 2:
+        name = shown(train.labels[int(present[0])])
+        raise DataError(f"{where}: every row has the label '{name}'; a classification needs two, add rows of another")
+    if task.loss == "bce" and len(train.labels) != 2:
+        raise DataError(
+            f"{where} has {len(train.labels)} labels, {listed_labels(train.labels)}, and loss 'bce' is for two; "
+            "correct them, or take cross-entropy"
+        )
+
+
+def _missing_classes(task: Task, examples: Examples) -> list[str]:
+    if task.is_regression or examples.labels is None:
+        return []
+    present = {int(label) for label in examples.labels}
+    missing = [name for place, name in enumerate(task.labels or ()) if place not in present]
+    return [f"no example has the label {listed_labels(missing)}"] if missing else []
