@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from minbert.data import Reading
+from minbert.data import Labels, Reading
 from minbert.errors import MinbertError, TrainingError
 from minbert.kernels import bf16_is_native
 from minbert.model import MultitaskModel
@@ -16,20 +17,25 @@ from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.schedules import SCHEDULES, Schedule, ScheduleSettings, Stream
 from minbert.schema import Recipe
 from minbert.splits import dev_set_places, read_splits
+from minbert.tables import canonical_label
 from minbert.tasks import SPLITS, Split, Task
 from minbert.text import Batch, Encoded
+
+Weights = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Job:
     """A recipe with all it needs in hand: data read and tokenised, streams and schedule laid out.
 
-    `recipe` is resolved: what the data and the encoder decided, such as classes and lengths, is written in.
+    `class_weights` hold the weight of each class [K] for the tasks that have some. `recipe` is resolved: what the data
+    and the encoder decided, such as classes and lengths, is written in.
     """
 
     recipe: Recipe
     encoder: Path
     readings: dict[str, dict[Split, Reading]]
+    class_weights: dict[str, Weights]
     encoded: dict[Split, dict[str, Encoded]]
     streams: dict[str, Stream]
     schedule: Schedule
@@ -88,15 +94,32 @@ def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, Multitask
 def read_tasks(
     tasks: Mapping[str, Task], skip_bad_rows: bool
 ) -> tuple[dict[str, Task], dict[str, dict[Split, Reading]]]:
-    """Every task completed by its data, and what reading its files gave. An error says of which task."""
+    """Every task completed by its data, and what reading its files gave. An error says of which task.
+
+    The classes of a head that is shared are those of the task that it belongs to.
+    """
     completed: dict[str, Task] = {}
     readings: dict[str, dict[Split, Reading]] = {}
-    for name, task in tasks.items():
+    for name in sorted(tasks, key=lambda name: tasks[name].shares_head is not None):
+        task, owner = tasks[name], completed.get(tasks[name].shares_head or "")
+        if owner is not None:
+            task = task.model_copy(update={"labels": owner.labels})
         try:
             completed[name], readings[name] = read_splits(task, skip_bad_rows)
         except MinbertError as error:
             raise type(error)(f"task '{name}': {error}") from None
-    return completed, readings
+    return {name: completed[name] for name in tasks}, {name: readings[name] for name in tasks}
+
+
+def weights_of_classes(task: Task, labels: Labels) -> Weights | None:
+    """The weight of each class [K], by its number, from the labels [N] of a completed task's training examples."""
+    if task.class_weights is None:
+        return None
+    if isinstance(task.class_weights, dict):
+        given = {canonical_label(label): weight for label, weight in task.class_weights.items()}
+        return np.array([given[label] for label in task.class_numbers])
+    counts = np.bincount(labels.astype(int), minlength=len(task.class_numbers))
+    return len(labels) / (len(counts) * np.maximum(counts, 1))
 
 
 def plan(job: Job) -> list[TaskPlan]:
@@ -146,7 +169,10 @@ def training_batch(job: Job, name: str, number: int) -> Batch:
     if job.recipe.training.swap_pairs:
         generator = np.random.default_rng(seed_of(job.recipe.seed, "swap", name, number))
         swapped = generator.random(len(rows)) < 0.5
-    return job.encoded["train"][name].batch(rows, swapped)
+    batch, of_classes = job.encoded["train"][name].batch(rows, swapped), job.class_weights.get(name)
+    if of_classes is None or batch.labels is None:
+        return batch
+    return replace(batch, weights=torch.from_numpy(of_classes)[batch.labels.long()])
 
 
 def seed_of(seed: int, *what: str | int) -> int:
@@ -163,7 +189,7 @@ def build_model(recipe: Recipe, folder: Path, tasks: dict[str, Task]) -> Multita
     longest = recipe.training.max_length or encoder.config.max_position_embeddings
     limited = {n: task.model_copy(update={"max_length": task.max_length or longest}) for n, task in tasks.items()}
     model = MultitaskModel(encoder, load_tokenizer(folder), limited, recipe.training.head_dropout)
-    for name in limited:
+    for name in model.owners:
         model.draw_head(name, seed_of(recipe.seed, "head", name))
     if recipe.training.mode == "frozen":
         encoder.requires_grad_(False)
@@ -175,7 +201,7 @@ def _check_learns(recipe: Recipe, model: MultitaskModel) -> None:
     """Raises TrainingError where a task is to be trained and neither encoder nor head can learn."""
     learning = {name.split(".")[0] for name, _ in model.named_head_parameters()}
     for name in recipe.order:
-        if name not in learning:
+        if (model.tasks[name].shares_head or name) not in learning:
             raise TrainingError(
                 f"task '{name}': head '{model.tasks[name].head}' has no weights, so with a frozen encoder nothing "
                 "of it can learn; give it another head, or leave it out of schedule.order"
@@ -223,6 +249,12 @@ def _lay_out(
         seed=seed_of(recipe.seed, "schedule"),
     )
     schedule = SCHEDULES[recipe.schedule.kind](settings)
+    weights = {
+        name: of_classes
+        for name, of_splits in readings.items()
+        if (labels := of_splits["train"].examples.labels) is not None
+        and (of_classes := weights_of_classes(recipe.tasks[name], labels)) is not None
+    }
     limits = [] if training.epochs is None else [schedule.last_step(training.epochs)]
     limits += [] if training.max_steps is None else [training.max_steps]
-    return Job(recipe, folder, readings, encoded, streams, schedule, min(limits))
+    return Job(recipe, folder, readings, weights, encoded, streams, schedule, min(limits))

@@ -30,13 +30,8 @@ from minbert.tasks import TASK_NAME, Task
 from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts, pad
 
 MAX_TOKENS = 4096  # positions in one inference batch, padding counted: enough to keep two to sixteen cores busy
-NOT_STORED = {
-    "train",
-    "dev",
-    "holdout",
-    "test",
-    "weight",
-}  # a model's tasks say how to read and answer, not what it learned from
+NOT_STORED = {"train", "dev", "holdout", "test", "weight", "class_weights"}
+"""A model's tasks say how to read and answer, not what it learned from."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +64,18 @@ class MultitaskModel(nn.Module):
             if not TASK_NAME.fullmatch(name):
                 raise InputError(f"task name {name!r:.60} should be of letters, digits, '-' and '_' alone")
             self._check_length(name, task)
-            head = HEADS[task.head](encoder.config.hidden_size, task.num_outputs, head_dropout, task.bounds)
-            self.heads[_key(name)] = head
+            if task.shares_head is None:
+                head = HEADS[task.head](encoder.config.hidden_size, task.num_outputs, head_dropout, task.bounds)
+                self.heads[_key(name)] = head
+
+    @property
+    def owners(self) -> list[str]:
+        """The tasks with a head of their own; the others use one of theirs."""
+        return [name for name, task in self.tasks.items() if task.shares_head is None]
+
+    def head(self, task: str) -> nn.Module:
+        """A task's head, its own or the one that it shares."""
+        return self.heads[_key(self.tasks[task].shares_head or task)]
 
     @property
     def max_length(self) -> int:
@@ -84,7 +89,7 @@ class MultitaskModel(nn.Module):
     def output(self, task: str, batch: Batch) -> Tensor:
         """The head's output [B, K]."""
         parts = self.pooled(task, batch) if batch.pooled is None else batch.pooled
-        return self.heads[_key(task)](*parts)  # type: ignore[no-any-return]
+        return self.head(task)(*parts)  # type: ignore[no-any-return]
 
     def pooled(self, task: str, batch: Batch) -> tuple[Tensor, ...]:
         """The pooled texts, p [B, H] or of a pair p1 and p2; all of the batch go through the encoder at once."""
@@ -97,18 +102,18 @@ class MultitaskModel(nn.Module):
         assert batch.labels is not None
         output = self.output(task, batch)
         output = output.to(torch.promote_types(output.dtype, torch.float32))  # bf16 would round the labels too
-        return LOSSES[self.tasks[task].loss or ""](output, batch.labels)
+        return LOSSES[self.tasks[task].loss or ""](output, batch.labels, batch.weights)
 
     def named_head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Every head's weights as (task.key, weight); a cosine has none."""
-        for name in self.tasks:
-            yield from ((f"{name}.{key}", weight) for key, weight in self.heads[_key(name)].named_parameters())
+        for name in self.owners:
+            yield from ((f"{name}.{key}", weight) for key, weight in self.head(name).named_parameters())
 
     def draw_head(self, task: str, seed: int) -> None:
         """Gives one head new initial weights, which depend on the seed alone and not on what was drawn before."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for part in self.heads[_key(task)].modules():
+            for part in self.head(task).modules():
                 if isinstance(part, nn.Linear):
                     part.reset_parameters()
 
@@ -209,10 +214,10 @@ class MultitaskModel(nn.Module):
         pooled = any(task.pooling == "cls" for task in tasks.values())
         model = cls(load_encoder(folder, needs_pooler=pooled), load_tokenizer(folder), tasks)
         stored = read_weights(folder / "heads.safetensors")
-        for name in tasks:
+        for name in model.owners:
             own = {k.removeprefix(f"{name}."): v for k, v in stored.items() if k.startswith(f"{name}.")}
             try:
-                model.heads[_key(name)].load_state_dict(own)
+                model.head(name).load_state_dict(own)
             except RuntimeError as error:
                 reason = " ".join(str(error).split())[:200]
                 raise ModelError(f"{folder / 'heads.safetensors'} does not fit task '{name}': {reason}") from None

@@ -194,7 +194,7 @@ class Recipe(Table):
             sizes = self.training.batch_size
             faults += [f"training.batch_size names '{n}', no task{near(n, names)}" for n in sizes if n not in names]
             faults += [f"training.batch_size gives no size to '{n}'" for n in names if n not in sizes]
-        faults += self._faults_of_mode() + self._faults_of_files()
+        faults += self._faults_of_mode() + self._faults_of_files() + self._faults_of_shared_heads()
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -232,6 +232,19 @@ class Recipe(Table):
             faults.append(f"training.select_on = '{chosen}', and tasks.{chosen} names no dev file to score it on")
         return faults
 
+    def _faults_of_shared_heads(self) -> list[str]:
+        """Tasks that cannot use the head that they name."""
+        faults = []
+        for name, task in self.tasks.items():
+            others = {other: of for other, of in self.tasks.items() if other != name}
+            if task.shares_head is not None:
+                owner = others.get(task.shares_head)
+                fault = (
+                    f"no other task{near(task.shares_head, list(others))}" if owner is None else _unlike(task, owner)
+                )
+                faults += [f"tasks.{name}.shares_head = '{task.shares_head}' names {fault}"] if fault else []
+        return faults
+
     @property
     def order(self) -> list[str]:
         return list(self.tasks) if self.schedule.order is None else self.schedule.order
@@ -243,3 +256,13 @@ class Recipe(Table):
     def to_toml(self) -> str:
         """The recipe in full, every default written out; loading it gives the same recipe."""
         return tomli_w.dumps(self.model_dump(exclude_none=True))
+
+
+def _unlike(task: Task, owner: Task) -> str | None:
+    """Why a task cannot use another one's head, or None. Classes that a recipe leaves to the data are the owner's."""
+    if owner.shares_head is not None:
+        return f"a task without a head of its own; name '{owner.shares_head}'"
+    one, other = task.completed(None), owner.completed(None)
+    keys = ("kind", "head", "pooling", "loss", "range", *(("labels",) if task.labels is not None else ()))
+    different = [key for key in keys if getattr(one, key) != getattr(other, key)]
+    return f"a task with another {different[0]}; give both the same" if different else None

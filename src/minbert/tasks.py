@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from minbert.errors import counted
+from minbert.errors import DataError, counted
 from minbert.heads import HEADS, POOLINGS
 from minbert.losses import LOSSES
 from minbert.metrics import METRICS
@@ -84,6 +84,11 @@ class Task(BaseModel):
     """cross-entropy, bce (a binary pair's one logit), or mse. Default by kind."""
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Factor of the task's loss in the sum."""
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """Factor of an example's loss by its class, { yes = 5.0, no = 1.0 }, where some classes are rare. balanced: rows /
+    (classes * rows of the class), which is 1 on average. A model is then best chosen by metric = "macro-f1"."""
+    shares_head: str | None = None
+    """Another task of the recipe whose head this one uses: same kind, head, pooling, loss and classes or range."""
     metric: str | None = None
     """accuracy or macro-f1; pearson or spearman. Default by kind."""
     max_length: Annotated[int, Field(ge=3)] | None = None
@@ -112,6 +117,8 @@ class Task(BaseModel):
             if value is not None and value not in allowed:
                 what = "does not fit" if value in known else "is unknown to"
                 raise ValueError(f"{key} '{value}' {what} a {self.kind} task; take one of {', '.join(allowed)}")
+        if self.class_weights is not None and self.is_regression:
+            raise ValueError(f"class_weights are for classes; a {self.kind} task has scores")
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling '{self.pooling}' is unknown; take one of {', '.join(POOLINGS)}")
         self._check_labels()
@@ -192,9 +199,21 @@ class Task(BaseModel):
         loss = self.loss or traits.losses[0]
         if loss == "bce" and len(classes or ()) != 2 and self.loss is None:
             loss = "cross-entropy"
+        if isinstance(self.class_weights, dict) and classes is not None:
+            self._check_class_weights(classes)
         chosen = {"labels": classes, "loss": loss}
         chosen |= {"head": self.head or traits.heads[0], "metric": self.metric or traits.metrics[0]}
         return Task.model_validate(self.model_dump() | chosen)
+
+    def _check_class_weights(self, classes: list[str]) -> None:
+        """Raises DataError unless every class has one weight."""
+        given = [canonical_label(label) for label in self.class_weights or ()]
+        known = [canonical_label(label) for label in classes]
+        faults = [f"names '{label}', which is no class" for label in given if label not in known]
+        faults += [f"gives none to '{label}'" for label in known if label not in given]
+        faults += [f"names '{label}' twice" for label in given if given.count(label) > 1]
+        if faults:
+            raise DataError(f"class_weights {faults[0]}; give each of {', '.join(classes)} one weight")
 
 
 @dataclass(frozen=True)

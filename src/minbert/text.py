@@ -27,6 +27,7 @@ class Batch:
     is_pair: bool
     labels: Tensor | None = None  # [B]
     pooled: tuple[Tensor, ...] | None = None  # [B, H] per text column, where the encoder's answer is known already
+    weights: Tensor | None = None  # [B], of each example's loss
 
     @property
     def tokens(self) -> int:
@@ -39,7 +40,8 @@ class Batch:
         input_ids = self.input_ids.to(device, non_blocking=True)
         labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
         pooled = None if self.pooled is None else tuple(part.to(device, non_blocking=True) for part in self.pooled)
-        return Batch(input_ids, self.attention_mask, self.is_pair, labels, pooled)
+        weights = None if self.weights is None else self.weights.to(device, non_blocking=True)
+        return Batch(input_ids, self.attention_mask, self.is_pair, labels, pooled, weights)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Results that no run made: answers with a known accuracy, difference, or weakness, and their dev set."""
 
-
 import numpy as np
 from numpy.typing import NDArray
 
