@@ -25,6 +25,7 @@ bert heads losses comparison gradients optimizer schedules holdout distributed
 decoding
 tables
 tasks
+labels
 data
 text splits
 predictions

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from minbert.data import Reading, as_number, examine, is_blank, label_order, read_examples
+from minbert.data import Reading, examine, read_examples
 from minbert.errors import DataError
+from minbert.labels import as_number, is_blank, label_order
 from minbert.splits import read_splits
 from minbert.tables import Cell, Table, read_table, write_table
 from minbert.tasks import BUILT_IN, Task

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minbert.data import Examples, is_blank
+from minbert.data import Examples
 from minbert.errors import DataError
+from minbert.labels import is_blank
 from minbert.predictions import (
     Predictions,
     answer,

@@ -10,7 +10,7 @@ The map, in the order in which a sentence meets the files:
     losses       output, labels -> one number        runs        a run's folder
     predictions  outputs -> answers                  recipes     a run as data; `schema` has its keys
 
-`tasks` says what a task is, `model` joins encoder and heads, `pretrained` brings weights in and out, `metrics`
+`tasks` says what a task is, `labels` reads a row's label, `model` joins encoder and heads, `pretrained` brings weights in and out, `metrics`
 holds the scores, `jobs` makes all that training needs from a recipe, `task_gradients` is the first half of an update,
 `packing` leaves padding out of `bert`, `dropout` draws cheap bits for it, `kernels` chooses how to multiply matrices,
 `comparison` says what a difference between runs is worth, by way of `resampling`; `splits` joins a task's files and has

@@ -1,9 +1,5 @@
 """A task's file -> examples: ids, texts and labels as numbers; every row comes out or is reported."""
 
-import math
-import re
-import unicodedata
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
@@ -14,12 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minbert.errors import DataError, counted, several, shown
-from minbert.tables import Cell, Table, as_text, canonical_label, read_table
+from minbert.labels import (
+    Labels,
+    cell_fault,
+    classes_of,
+    is_blank,
+    label_fault,
+    label_names,
+    label_notes,
+    label_number,
+    near_duplicates,
+)
+from minbert.tables import Table, as_text, read_table
 from minbert.tasks import Task
 
-Labels = NDArray[np.float64]
 SKIPPING = "correct the file, or pass --skip-bad-rows to leave such rows out"
-BLANK = {"Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cs"}
 
 
 @dataclass(frozen=True)
@@ -136,34 +141,36 @@ def examine(table: Table, task: Task, labelled: bool) -> Reading:
     """Sorts a table's rows into examples and bad rows."""
     places = _Places(
         [table.column(name) for name in task.text_columns],
-        table.column(task.label) if labelled else None,
+        [table.column(name) for name in task.label_columns] if labelled else [],
         None if task.id is None else table.column(task.id),
     )
     ids = ids_of(table, task)
     faults = {row: _fault(table, row, task, places) for row in range(1, len(table.rows) + 1)}
     bad = [BadRow(table.path, row, ids[row - 1], *fault, table.line(row)) for row, fault in faults.items() if fault]
     kept = [cells for row, cells in enumerate(table.rows, start=1) if not faults[row]]
-    labels = [canonical_label(cells[places.label]) for cells in kept] if places.label is not None else None
-    classes, notes, warnings = task.labels, list(table.notes), list(table.warnings)
-    if labels is not None and places.label is not None and not task.is_regression:
-        notes += _label_notes([as_text(cells[places.label]) for cells in kept])
-        if classes is None:
-            classes = label_order(set(labels))
-            warnings += _near_duplicates(classes)
+    classes, notes, warnings, labels = task.labels, list(table.notes), list(table.warnings), None
+    if labelled:
+        named = [label_names([cells[place] for place in places.labels], task) for cells in kept]
+        if not task.is_regression:
+            notes += label_notes([as_text(cells[place]) for cells in kept for place in places.labels], task)
+            classes = classes or classes_of(named, task)
+            warnings += near_duplicates(classes) if task.labels is None else []
+        complete = task.model_copy(update={"labels": classes})
+        labels = np.array([label_number(names, complete) for names in named], dtype=np.float64)
     examples = Examples(
         [ids[row - 1] for row, fault in faults.items() if not fault],
         [[as_text(cells[place]) for cells in kept] for place in places.texts],
-        None if labels is None else _numbers(task.model_copy(update={"labels": classes}), labels),
+        labels,
     )
     return Reading(examples, classes, bad, notes, warnings)
 
 
 @dataclass(frozen=True)
 class _Places:
-    """Where a table keeps what a task needs; None for what it does not need."""
+    """Where a table keeps what a task needs; no labels, and no id, where it needs none."""
 
     texts: list[int]
-    label: int | None
+    labels: list[int]
     id: int | None
 
 
@@ -175,105 +182,19 @@ def ids_of(table: Table, task: Task) -> list[str]:
     return [as_text(cells[place]) for cells in table.rows]
 
 
-def is_blank(text: str) -> bool:
-    """Whether a text has nothing but what BERT's tokenizer drops: blanks, control, format and private characters."""
-    return all(unicodedata.category(character) in BLANK for character in text)
-
-
-def label_order(labels: set[str]) -> list[str]:
-    """Whole numbers by size, then words by alphabet."""
-    return sorted(labels, key=lambda label: (not _is_whole(label), float(label) if _is_whole(label) else 0, label))
-
-
-def _is_whole(text: str) -> bool:
-    return re.fullmatch(r"-?\d+", text) is not None
-
-
 def _fault(table: Table, row: int, task: Task, places: _Places) -> tuple[str, str] | None:
     """The column and the reason that make a row unusable, or None."""
-    needed = [place for place in (*places.texts, places.label, places.id) if place is not None]
+    needed = [place for place in (*places.texts, *places.labels, places.id) if place is not None]
     if fault := table.fault(row, [table.header[place] for place in needed]):
         return fault
     cells = table.rows[row - 1]
     for name, place in zip(task.text_columns, places.texts, strict=True):
         if not isinstance(cells[place], str | int | float | bool | None):
             return name, f"a value of type {type(cells[place]).__name__} is not a text; store text"
-        if places.label is not None and is_blank(as_text(cells[place])):
+        if places.labels and is_blank(as_text(cells[place])):
             return name, "the text is blank; write one"
-    if places.label is not None and (reason := _label_fault(cells[places.label], task)):
-        return task.label, reason
-    if places.id is not None and (reason := _cell_fault(cells[places.id], "id")):
+    if places.labels and (fault := label_fault([cells[place] for place in places.labels], task)):
+        return fault
+    if places.id is not None and (reason := cell_fault(cells[places.id], "id")):
         return task.id or "", reason
     return None
-
-
-def _cell_fault(cell: Cell, what: str) -> str | None:
-    """Why a cell can be no id or label of any task, or None."""
-    if isinstance(cell, bytes | list | dict):
-        return f"a value of type {type(cell).__name__} is not {'an' if what == 'id' else 'a'} {what}; store text"
-    if is_blank(as_text(cell)):
-        state = "null" if cell is None else "NaN" if isinstance(cell, float) else "blank"
-        return f"the {what} is {state}; write one"
-    return None
-
-
-def _label_fault(cell: Cell, task: Task) -> str | None:
-    """Why a cell is no label of the task, or None."""
-    if reason := _cell_fault(cell, "label"):
-        return reason
-    label = canonical_label(cell)
-    number, quoted = as_number(label), f"'{shown(label)}'"
-    if task.is_regression:
-        low, high = task.bounds
-        if number is None or not low <= number <= high:
-            return f"{quoted} is not a number in {low:g}..{high:g}; correct it, or the task's range"
-    elif task.labels is not None:
-        if label not in task.class_numbers:
-            return f"{quoted} is not among {listed_labels(task.labels)}; correct it, or the task's labels"
-    elif (number is not None and not _is_whole(label)) or (isinstance(cell, float) and not cell.is_integer()):
-        remedy = "correct it, or make the task a pair-regression" if task.is_pair else "correct it"
-        return f"{quoted} is a score, not a class; {remedy}"
-    return None
-
-
-def as_number(text: str) -> float | None:
-    """The finite number that a label or an answer is, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and "_" not in text else None
-
-
-def listed_labels(labels: list[str]) -> str:
-    """Classes as a message names them: 0..4, or the first few."""
-    if len(labels) > 2 and _consecutive(labels):
-        return f"{labels[0]}..{labels[-1]}"
-    return ", ".join(shown(label, 20) for label in labels[:8]) + (", …" if len(labels) > 8 else "")
-
-
-def _consecutive(labels: list[str]) -> bool:
-    first = int(labels[0]) if _is_whole(labels[0]) else 0
-    return labels == [str(first + place) for place in range(len(labels))]
-
-
-def _numbers(task: Task, labels: list[str]) -> Labels:
-    """Canonical labels as numbers [N]: the score, or the class's place among the classes."""
-    if task.is_regression:
-        return np.array([float(label) for label in labels])
-    return np.array([float(task.class_numbers[label]) for label in labels])
-
-
-def _label_notes(cells: list[str]) -> list[str]:
-    """What was done to labels before they were compared, said once for the file."""
-    trimmed = sum(cell != cell.strip() for cell in cells)
-    respelt = Counter(cell.strip() for cell in cells if canonical_label(cell) != cell.strip())
-    notes = [f"trimmed the blanks around labels, in {counted(trimmed, 'row')}"] if trimmed else []
-    pairs = ", ".join(f"'{cell}' as '{canonical_label(cell)}'" for cell, _ in respelt.most_common(3))
-    return notes + ([f"read label {pairs}"] if pairs else [])
-
-
-def _near_duplicates(classes: list[str]) -> list[str]:
-    folded = Counter(label.casefold() for label in classes)
-    alike = [f"'{shown(label)}'" for label in classes if folded[label.casefold()] > 1]
-    return [f"labels {', '.join(alike[:6])} differ in case alone and count as different classes"] if alike else []

@@ -19,8 +19,8 @@ class TaskScore:
 
     `value` is the task's own metric and `baseline` what the best constant answer for this very split gets;
     each is None where undefined. `metrics` holds every metric of the task's kind. `is_constant` says that every
-    example was given the same class; `classes` are their names, none for a regression. `parts` are the scores of each
-    named dev set.
+    example was given the same class; `classes` are their names, none for scores and sets. `parts` are the scores of
+    each named dev set.
     """
 
     metric: str
@@ -81,21 +81,28 @@ def score(task: Task, predictions: Predictions, places: Mapping[str, slice] | No
 def task_score(task: Task, values: dict[str, float | None], labels: metrics.Array) -> TaskScore:
     """A score from metrics that are known already, and the labels [N] that they were taken on."""
     metric = task.metric or KINDS[task.kind].metrics[0]
-    constant = np.full_like(labels, labels.mean() if task.is_regression else _majority(labels))
+    constants = [labels.mean()] if task.is_regression else _constants(task, labels)
+    baselines = [metrics.METRICS[metric](np.full_like(labels, constant), labels) for constant in constants]
     return TaskScore(
         metric=metric,
         value=values[metric],
         interval=_interval(metric, values[metric], len(labels)),
-        baseline=metrics.METRICS[metric](constant, labels),
+        baseline=max((value for value in baselines if value is not None), default=None),
         metrics=values,
         examples=len(labels),
-        classes=task.labels or [],
+        classes=[] if task.is_multi_label else task.labels or [],
     )
 
 
-def _majority(labels: metrics.Array) -> float:
+def _constants(task: Task, labels: metrics.Array) -> list[float]:
+    """Answers that may be the best one for all: the most frequent; of sets, those of the most frequent classes too."""
     values, counts = np.unique(labels, return_counts=True)
-    return float(values[counts.argmax()])
+    found = [float(values[counts.argmax()])]
+    if task.is_multi_label:
+        places = range(len(task.labels or ()))
+        frequent = sorted(places, key=lambda place: -int(task.is_class(labels, place).sum()))
+        found += [float(sum(2**place for place in frequent[:size])) for size in range(1, len(frequent) + 1)]
+    return found
 
 
 def _interval(metric: str, value: float | None, n: int) -> Interval | None:

@@ -25,7 +25,7 @@ def hold_back(
     its share. A group that does not fit into what is still wanted stays where it is, so where groups are large a few
     less than `count` may be held back.
     """
-    strata = _fifths(labels) if is_regression else labels.astype(np.intp)
+    strata = _fifths(labels) if is_regression else np.unique(labels, return_inverse=True)[1]
     wanted = _shares(np.bincount(strata), count)
     held = np.zeros(len(labels), dtype=bool)
     for members in _by_digest(texts, _groups(texts)):

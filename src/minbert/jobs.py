@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minbert.data import Labels, Reading
+from minbert.data import Reading
 from minbert.errors import MinbertError, TrainingError
 from minbert.kernels import bf16_is_native
+from minbert.labels import Labels
 from minbert.model import MultitaskModel
 from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.schedules import SCHEDULES, Schedule, ScheduleSettings, Stream

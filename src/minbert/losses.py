@@ -5,6 +5,7 @@ Letters in shapes: B batch, K classes.
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,6 +21,17 @@ def bce(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor
     return _mean(losses, weights)
 
 
+def bce_per_label(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy of every sigmoid(logit), mean over classes; logits [B, K], labels [B] sets, weights [B].
+
+    A set of classes is the sum of 2^place.
+    """
+    places = torch.arange(logits.shape[1], device=labels.device)
+    held = (labels.long()[:, None] >> places) & 1  # [B], [K] -> [B, K]
+    losses = F.binary_cross_entropy_with_logits(logits, held.to(logits.dtype), reduction="none")
+    return _mean(losses.mean(1), weights)
+
+
 def mse(scores: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean squared error in the label's own units; scores [B, 1], labels [B], weights [B]."""
     return _mean(F.mse_loss(scores[:, 0], labels.to(scores.dtype), reduction="none"), weights)
@@ -33,5 +45,6 @@ def _mean(losses: Tensor, weights: Tensor | None) -> Tensor:
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
     "cross-entropy": cross_entropy,
     "bce": bce,
+    "bce-per-label": bce_per_label,
     "mse": mse,
 }

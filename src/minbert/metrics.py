@@ -4,7 +4,7 @@ An undefined metric is None, never NaN. Letters in shapes: N examples, K classes
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,31 @@ def f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float | None:
     """2 tp / (2 tp + fp + fn) for one class; None where the class neither occurs nor is predicted."""
     total = int(predicted.sum()) + int(true.sum())
     return 2 * int((predicted & true).sum()) / total if total else None
+
+
+def micro_f1(predictions: Array, labels: Array) -> float | None:
+    """2 tp / (2 tp + fp + fn) over all examples and classes of sets [N], each the sum of 2^place.
+
+    None where no set holds anything.
+    """
+    predicted, true = predictions.astype(np.int64), labels.astype(np.int64)
+    total = int(np.bitwise_count(predicted).sum()) + int(np.bitwise_count(true).sum())
+    return 2 * int(np.bitwise_count(predicted & true).sum()) / total if total else None
+
+
+def label_f1(predictions: Array, labels: Array) -> float | None:
+    """The mean of F1 over the classes that occur in sets [N] of either array, each the sum of 2^place."""
+    scores = [f1(predicted, true) for predicted, true in members(predictions, labels)]
+    known = [score for score in scores if score is not None]
+    return float(np.mean(known)) if known else None
+
+
+def members(*sets: Array) -> Iterator[list[NDArray[np.bool_]]]:
+    """For each class in turn, which sets hold it, array by array; a set is the sum of 2^place."""
+    whole = [array.astype(np.int64) for array in sets]
+    highest = max((int(array.max(initial=0)) for array in whole), default=0)
+    for place in range(highest.bit_length()):
+        yield [(array >> place) & 1 == 1 for array in whole]
 
 
 def pearson(scores: Array, labels: Array) -> float | None:
@@ -90,6 +115,8 @@ def correlation_interval(r: float, n: int) -> Interval | None:
 METRICS: dict[str, Callable[[Array, Array], float | None]] = {
     "accuracy": accuracy,
     "macro-f1": macro_f1,
+    "micro-f1": micro_f1,
+    "label-f1": label_f1,
     "pearson": pearson,
     "spearman": spearman,
 }

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from minbert import predictions as answers
 from minbert.bert import Bert
-from minbert.data import Examples, is_blank
+from minbert.data import Examples
 from minbert.errors import InputError, ModelError, near
 from minbert.files import write_text
 from minbert.heads import HEADS, POOLINGS
+from minbert.labels import is_blank
 from minbert.losses import LOSSES
 from minbert.predictions import Predictions
 from minbert.pretrained import load_encoder, load_tokenizer, locate, read_weights, save_encoder, write_weights
@@ -36,12 +37,12 @@ NOT_STORED = {"train", "dev", "holdout", "test", "weight", "class_weights"}
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer to one text or pair: a class name or a score, with what stands behind it.
+    """The answer to one text or pair: a class name, a list of them or a score, with what stands behind it.
 
     `note` says "empty" for a blank text and "truncated" for one cut to the model's length, else nothing.
     """
 
-    answer: str | float
+    answer: str | float | list[str]
     probabilities: dict[str, float] | None
     score: float | None
     note: str
@@ -247,7 +248,7 @@ class MultitaskModel(nn.Module):
 
     def _prediction(self, task: str, predicted: Predictions, i: int, note: str) -> Prediction:
         spec = self.tasks[task]
-        value = answers.answer(spec, predicted.values[i])
+        value = spec.named(predicted.values[i]) if spec.is_multi_label else answers.answer(spec, predicted.values[i])
         if spec.is_regression:
             return Prediction(value, None, float(predicted.scores[i]), note)
         probabilities = {k: float(p) for k, p in zip(spec.labels or (), predicted.scores[i], strict=True)}

@@ -12,10 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from minbert.data import Examples, as_number, is_blank
+from minbert.data import Examples
 from minbert.decoding import Remedies, decode, read_bytes
 from minbert.errors import DataError, shown
 from minbert.files import write_text
+from minbert.labels import as_number, is_blank, label_number, listed_names
 from minbert.tables import Cell, as_text, canonical_label, read_table, write_table
 from minbert.tasks import COURSE, Task
 
@@ -26,8 +27,9 @@ Array = NDArray[np.float64]
 class Predictions:
     """Answers to N examples of one task.
 
-    `values` [N] are class numbers, or scores kept inside the task's range; `scores` are the class probabilities
-    [N, K], or the head's own scores [N], which may leave the range. Metrics and the course's files use those.
+    `values` [N] are class numbers, sets of classes as numbers, or scores kept inside the task's range; `scores` are the
+    class probabilities [N, K], or the head's own scores [N], which may leave the range. Metrics and the course's files
+    use those.
     """
 
     ids: list[str]
@@ -42,7 +44,7 @@ class Predictions:
 
 
 def from_outputs(task: Task, ids: list[str], outputs: Array, labels: Array | None = None) -> Predictions:
-    """Turns a head's outputs [N, K] into answers. A binary logit says class 1 where its sigmoid is above 0.5."""
+    """Turns a head's outputs [N, K] into answers. A logit says yes where its sigmoid is above 0.5."""
     if task.is_regression:
         low, high = task.bounds
         scores = outputs[:, 0]
@@ -51,18 +53,22 @@ def from_outputs(task: Task, ids: list[str], outputs: Array, labels: Array | Non
         positive = expit(outputs[:, 0])
         probabilities = np.stack([1 - positive, positive], axis=1)
         return Predictions(ids, (positive > 0.5).astype(float), probabilities, labels)
+    if task.is_multi_label:
+        probabilities = expit(outputs)
+        held = (probabilities > 0.5) @ 2.0 ** np.arange(outputs.shape[1])  # [N, K] -> sets [N]
+        return Predictions(ids, held, probabilities, labels)
     probabilities = softmax(outputs, axis=1)
     return Predictions(ids, probabilities.argmax(1).astype(float), probabilities, labels)
 
 
 def metric_input(task: Task, predictions: Predictions) -> Array:
-    """What a task's metric compares with the labels [N]: class numbers, or scores as the head gave them."""
+    """What a task's metric compares with the labels [N]: classes and sets as numbers, or scores as the head's."""
     return predictions.scores if task.is_regression else predictions.values
 
 
 def answer(task: Task, value: float) -> str | float:
-    """A class by its name, a score as a number."""
-    return float(value) if task.is_regression else (task.labels or [])[int(value)]
+    """A class by its name, a set of them as a cell lists them, a score as a number."""
+    return float(value) if task.is_regression else task.separator.join(task.named(value))
 
 
 def columns(task: Task) -> list[str]:
@@ -106,7 +112,7 @@ def _numbers(task: Task, answers: pl.Series) -> Array:
     """The inverse of `answer`."""
     if task.is_regression:
         return answers.to_numpy().astype(np.float64)
-    return np.array([task.class_numbers[canonical_label(name)] for name in answers], dtype=np.float64)
+    return np.array([label_number(listed_names(name, task), task) for name in answers], dtype=np.float64)
 
 
 def course_value(task: Task, predictions: Predictions, place: int) -> str:

@@ -49,6 +49,24 @@ def macro_f1(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
     return total / classes
 
 
+def micro_f1(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
+    """`metrics.micro_f1` in every draw: [S, n], [n], [D, n] -> [D, S]."""
+    predicted, true = predictions.astype(np.int64), labels.astype(np.int64)
+    hits, of_predicted, of_true = map(np.bitwise_count, (predicted & true, predicted, true))
+    return _ratio(2 * (counts @ hits.T.astype(np.float64)), counts @ (of_predicted + of_true).T.astype(np.float64))
+
+
+def label_f1(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
+    """`metrics.label_f1` in every draw: [S, n], [n], [D, n] -> [D, S]; over the classes that the draw holds."""
+    total = np.zeros((len(counts), len(predictions)))
+    classes = np.zeros_like(total)
+    for predicted, true in metrics.members(predictions, labels):
+        hits, named = _met(predicted & true, counts), _met(predicted, counts) + _met(true[None], counts)
+        total += np.divide(2 * hits, named, out=np.zeros_like(hits), where=named > 0)
+        classes += named > 0
+    return _ratio(total, classes)
+
+
 def pearson(predictions: Numbers, labels: Numbers, counts: Array) -> Array:
     """`metrics.pearson` in every draw: [S, n], [n], [D, n] -> [D, S].
 
@@ -174,6 +192,8 @@ def _ratio(top: Array, bottom: Array) -> Array:
 RESAMPLED = {
     "accuracy": accuracy,
     "macro-f1": macro_f1,
+    "micro-f1": micro_f1,
+    "label-f1": label_f1,
     "pearson": pearson,
     "spearman": spearman,
     "mean": mean,

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from minbert.data import Examples, Reading, label_order, listed_labels, read_rows, usable
+from minbert.data import Examples, Reading, read_rows, usable
 from minbert.errors import DataError, counted, several, shown
 from minbert.holdout import hold_back
-from minbert.tasks import Split, Task
+from minbert.labels import label_order, listed_labels
+from minbert.tasks import MOST_LABELS, Split, Task
 
 
 def read_splits(task: Task, skip_bad_rows: bool = False) -> tuple[Task, dict[Split, Reading]]:
@@ -115,7 +116,9 @@ def _check_classes(where: str, task: Task, train: Reading) -> None:
     assert train.examples.labels is not None
     assert train.labels is not None
     present = np.unique(train.examples.labels)
-    if len(present) < 2:
+    if task.is_multi_label:
+        _check_sets(where, train.labels)
+    elif len(present) < 2:
         name = shown(train.labels[int(present[0])])
         raise DataError(f"{where}: every row has the label '{name}'; a classification needs two, add rows of another")
     if task.loss == "bce" and len(train.labels) != 2:
@@ -125,9 +128,18 @@ def _check_classes(where: str, task: Task, train: Reading) -> None:
         )
 
 
+def _check_sets(where: str, classes: list[str]) -> None:
+    if not classes:
+        raise DataError(f"{where}: no row has a label; a multi-label task needs some, add rows that have")
+    if len(classes) > MOST_LABELS:
+        raise DataError(
+            f"{where} has {len(classes)} labels, more than the {MOST_LABELS} of a multi-label task; join some"
+        )
+
+
 def _missing_classes(task: Task, examples: Examples) -> list[str]:
     if task.is_regression or examples.labels is None:
         return []
-    present = {int(label) for label in examples.labels}
-    missing = [name for place, name in enumerate(task.labels or ()) if place not in present]
+    labels = examples.labels
+    missing = [name for place, name in enumerate(task.labels or ()) if not task.is_class(labels, place).any()]
     return [f"no example has the label {listed_labels(missing)}"] if missing else []

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from minbert.errors import DataError, counted
@@ -14,7 +16,8 @@ from minbert.losses import LOSSES
 from minbert.metrics import METRICS
 from minbert.tables import FileFormat, Quoting, canonical_label
 
-Kind = Literal["classification", "pair-classification", "pair-regression"]
+Kind = Literal["classification", "pair-classification", "pair-regression", "multi-label"]
+MOST_LABELS = 52  # of a multi-label task: a set of them is one whole number in a float64
 Split = Literal["train", "dev", "test"]
 Files = str | Annotated[list[str], Field(min_length=1)]  # one, or several whose rows count on
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -39,7 +42,14 @@ KINDS: dict[str, KindTraits] = {
     "pair-regression": KindTraits(
         2, ("cosine", "concat", "concat-cosine", "interaction"), ("mse",), ("pearson", "spearman")
     ),
+    "multi-label": KindTraits(1, ("linear",), ("bce-per-label",), ("micro-f1", "label-f1", "accuracy")),
 }
+
+
+@functools.lru_cache(maxsize=256)
+def _places(labels: tuple[str, ...]) -> dict[str, int]:
+    """Asked for a row at a time; a task's own cache would go with it into a copy with other labels."""
+    return {canonical_label(label): place for place, label in enumerate(labels)}
 
 
 def _as_tuple(value: object) -> object:
@@ -55,7 +65,8 @@ class Task(BaseModel):
     )
 
     kind: Kind
-    """What goes in and comes out: one text and a class, two texts and a class, two texts and a score."""
+    """What goes in and comes out: one text and a class, two texts and a class, two texts and a score, one text and any
+    number of classes."""
     train: Files | None = None
     """File of labelled examples to learn from, or several: ["a.csv", "b.csv"]."""
     dev: Files | Annotated[dict[str, Files], Field(min_length=1)] | None = None
@@ -68,8 +79,11 @@ class Task(BaseModel):
     """File of examples to answer after training, or several; they need no labels."""
     text: str | Annotated[list[str], Field(min_length=1, max_length=2)] = "text"
     """Column of the text, or the two columns of a pair's texts."""
-    label: str = "label"
-    """Column of the label."""
+    label: str | Annotated[list[str], Field(min_length=1)] = "label"
+    """Column of the label. Of a multi-label task a column that lists classes, or one column for each class, which says
+    1 or 0 (true or false)."""
+    separator: Annotated[str, Field(min_length=1)] = ","
+    """What stands between the classes of a multi-label task in a cell; a blank cell names none."""
     id: str | None = None
     """Column of the example's id; without it the row number is the id."""
     labels: list[str] | None = None
@@ -117,14 +131,16 @@ class Task(BaseModel):
             if value is not None and value not in allowed:
                 what = "does not fit" if value in known else "is unknown to"
                 raise ValueError(f"{key} '{value}' {what} a {self.kind} task; take one of {', '.join(allowed)}")
-        if self.class_weights is not None and self.is_regression:
-            raise ValueError(f"class_weights are for classes; a {self.kind} task has scores")
+        if self.class_weights is not None and (self.is_regression or self.is_multi_label):
+            raise ValueError(f"class_weights are for one class an example; a {self.kind} task has none or several")
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling '{self.pooling}' is unknown; take one of {', '.join(POOLINGS)}")
         self._check_labels()
         return self
 
     def _check_labels(self) -> None:
+        if not self.is_multi_label and not isinstance(self.label, str):
+            raise ValueError(f'a {self.kind} task has one label column; set label = "COLUMN"')
         if self.is_regression:
             if self.range is None:
                 raise ValueError("a pair-regression task needs a range, such as range = [0, 5]")
@@ -135,11 +151,23 @@ class Task(BaseModel):
             return
         if self.range is not None:
             raise ValueError(f"range is for scores; a {self.kind} task has labels")
+        if self.is_multi_label:
+            self._check_set()
+            return
         different = {canonical_label(label) for label in self.labels or ()} - {""}
         if self.labels is not None and len(different) < max(2, len(self.labels)):
             raise ValueError("labels should be at least two different ones, none of them blank; '1' and '1.0' are one")
         if self.loss == "bce" and self.labels is not None and len(self.labels) != 2:
             raise ValueError(f"loss 'bce' is for two classes, not {len(self.labels)}; take cross-entropy")
+
+    def _check_set(self) -> None:
+        names = self.labels or (self.label_columns if self.has_column_per_label else [])
+        if len({canonical_label(name) for name in names} - {""}) < len(names):
+            raise ValueError("labels should be different ones, none of them blank; '1' and '1.0' are one")
+        if self.has_column_per_label and self.labels not in (None, self.label_columns):
+            raise ValueError("labels are the label columns themselves where there is one for each; leave labels out")
+        if len(names) > MOST_LABELS:
+            raise ValueError(f"{len(names)} labels are more than the {MOST_LABELS} that a multi-label task may have")
 
     def files(self, split: Split) -> list[str]:
         """The files of a split, in order; none where it has none."""
@@ -171,6 +199,31 @@ class Task(BaseModel):
         return [self.text] if isinstance(self.text, str) else self.text
 
     @property
+    def label_columns(self) -> list[str]:
+        return [self.label] if isinstance(self.label, str) else self.label
+
+    @property
+    def has_column_per_label(self) -> bool:
+        """Whether each class has a column that says yes or no."""
+        return self.is_multi_label and not isinstance(self.label, str)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether an example has any number of classes, which are one number together: the sum of 2^place."""
+        return self.kind == "multi-label"
+
+    def is_class(self, values: NDArray[np.float64], place: int) -> NDArray[np.bool_]:
+        """Which class numbers are a class, by its place; of a multi-label task, which sets hold it."""
+        found: NDArray[np.bool_] = values.astype(np.int64) >> place & 1 == 1 if self.is_multi_label else values == place
+        return found
+
+    def named(self, value: float) -> list[str]:
+        """The class that a number means, or the classes of a set."""
+        whole = int(value)
+        names = self.labels or []
+        return [name for k, name in enumerate(names) if whole >> k & 1] if self.is_multi_label else [names[whole]]
+
+    @property
     def is_pair(self) -> bool:
         return KINDS[self.kind].texts == 2
 
@@ -183,10 +236,10 @@ class Task(BaseModel):
         """The range of a regression, and 0..1 where a task has none."""
         return self.range or (0.0, 1.0)
 
-    @functools.cached_property
+    @property
     def class_numbers(self) -> dict[str, int]:
         """Every class's place in `labels`, by its one spelling; empty where there are no classes."""
-        return {canonical_label(label): place for place, label in enumerate(self.labels or ())}
+        return _places(tuple(self.labels or ()))
 
     @property
     def num_outputs(self) -> int:

@@ -25,7 +25,7 @@ class Batch:
     input_ids: Tensor  # [S, L]
     attention_mask: Tensor  # [S, L], 1 = token, 0 = padding
     is_pair: bool
-    labels: Tensor | None = None  # [B]
+    labels: Tensor | None = None  # [B], in float64, which holds a set of 52 classes
     pooled: tuple[Tensor, ...] | None = None  # [B, H] per text column, where the encoder's answer is known already
     weights: Tensor | None = None  # [B], of each example's loss
 
@@ -86,7 +86,7 @@ class Encoded:
             pairs = [(b, a) if swap else (a, b) for a, b, swap in zip(*columns, swapped, strict=True)]
             columns = [[a for a, _ in pairs], [b for _, b in pairs]]
         input_ids, attention_mask = pad([ids for column in columns for ids in column])
-        labels = None if self.labels is None else torch.tensor(self.labels[list(rows)], dtype=torch.float32)
+        labels = None if self.labels is None else torch.from_numpy(self.labels[list(rows)])
         pooled = None if self.pooled is None else tuple(part[list(rows)] for part in self.pooled)
         if pooled is not None and swapped is not None and len(pooled) == 2:
             turned = torch.from_numpy(swapped)[:, None]

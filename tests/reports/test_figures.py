@@ -62,7 +62,7 @@ def planted(group: str, seed: int, turns: list[str] | None = None, epochs: int =
         Point(
             10 * epoch,
             epoch,
-            {name: dict(zip(METRICS, generator.uniform(0, 1, 4).tolist(), strict=True)) for name in DEV},
+            {name: dict(zip(METRICS, generator.uniform(0, 1, len(METRICS)).tolist(), strict=True)) for name in DEV},
         )
         for epoch in range(epochs + 1)
     ]

@@ -168,9 +168,12 @@ def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Seque
 
 
 def answer_cells(prediction: Prediction) -> list[str]:
-    """A score, or a class and its probability."""
+    """A score, or a class and its probability, or classes and the probability of each."""
     if prediction.probabilities is None:
         return [f"{prediction.answer:.2f}"]
+    if isinstance(prediction.answer, list):
+        names = prediction.answer
+        return [", ".join(names) or "none", ", ".join(f"{prediction.probabilities[name]:.2f}" for name in names)]
     return [str(prediction.answer), f"{prediction.probabilities[str(prediction.answer)]:.2f}"]
 
 

@@ -92,8 +92,8 @@ def embed(
     import numpy as np
 
     from minbert.cli.show import messages
-    from minbert.data import is_blank
     from minbert.files import replacing
+    from minbert.labels import is_blank
     from minbert.model import MultitaskModel
 
     if output.suffix != ".npy":

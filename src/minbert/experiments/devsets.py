@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minbert.data import Examples, Labels, Reading
+from minbert.data import Examples, Reading
 from minbert.errors import RunError, several
 from minbert.experiments.results import Result, digest_of, without_paths
 from minbert.holdout import hold_back
+from minbert.labels import Labels
 from minbert.runs import digest
 from minbert.splits import dev_set_places, read_split, read_splits
 from minbert.tasks import SPLITS, Split, Task

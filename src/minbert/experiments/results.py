@@ -269,11 +269,14 @@ def _conflict_frame(result: Result) -> pl.DataFrame | None:
 
 
 def _write(file: Path, frames: Sequence[pl.DataFrame]) -> None:
-    """Parquet as small as it gets; scores are what a float32 head gave, so nothing of them is lost."""
+    """Parquet as small as it gets. Scores are what a float32 head gave, so nothing of them is lost; large sets of
+    classes keep their 64 bits."""
     if not frames:
         return
     whole = pl.concat(frames)
-    whole = whole.with_columns(pl.col(pl.Float64).cast(pl.Float32), pl.col(pl.Int64).cast(pl.Int32))
+    is_large = "prediction" in whole.columns and (whole["prediction"].abs() > 2**24).any()
+    numbers = [] if is_large else [pl.col(pl.Float64).cast(pl.Float32)]
+    whole = whole.with_columns(*numbers, pl.col(pl.Int64).cast(pl.Int32))
     with replacing(file) as temporary:
         whole.write_parquet(temporary, compression="zstd", compression_level=19)
 

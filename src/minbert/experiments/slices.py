@@ -96,7 +96,10 @@ def _thirds(kind: str, values: NDArray[np.float64], form: str, unit: str) -> lis
 def _by_label(dev: DevSet) -> list[Slice]:
     """Each class, or each fifth of the range of scores."""
     if not dev.task.is_regression:
-        return [Slice("label", name, dev.labels == place) for place, name in enumerate(dev.task.labels or ())]
+        return [
+            Slice("label", name, dev.task.is_class(dev.labels, place))
+            for place, name in enumerate(dev.task.labels or ())
+        ]
     ends = np.linspace(*dev.task.bounds, 6)
     part = np.clip(np.searchsorted(ends, dev.labels, side="right") - 1, 0, 4)
     return [Slice("label", f"{ends[i]:g} to {ends[i + 1]:g}", part == i) for i in range(5)]

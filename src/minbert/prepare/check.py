@@ -10,8 +10,9 @@ from typing import Any, Self
 import numpy as np
 from tokenizers import Tokenizer
 
-from minbert.data import BadRow, Labels, Reading, is_blank
+from minbert.data import BadRow, Reading
 from minbert.errors import DataError, MinbertError, ModelError
+from minbert.labels import Labels, is_blank
 from minbert.prepare.repeats import Entries, Found, Matches, fold, matches, repeated_ids, same_ids
 from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.recipes import load
@@ -254,7 +255,7 @@ def balance(task: Task, classes: list[str], labels: Labels) -> list[Share]:
         counts, edges = np.histogram(labels, BINS, task.bounds)
         names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     else:
-        names, counts = classes, np.bincount(labels.astype(int), minlength=len(classes))
+        names, counts = classes, np.array([task.is_class(labels, place).sum() for place in range(len(classes))])
     return [Share(n, int(count), int(count) / max(1, len(labels))) for n, count in zip(names, counts, strict=True)]
 
 

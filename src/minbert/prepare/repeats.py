@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from minbert.data import Reading
 from minbert.errors import printable
+from minbert.predictions import answer
 from minbert.tasks import Task
 
 Likeness = Literal["equal", "swapped", "folded"]
@@ -83,7 +84,8 @@ class Entries:
         examples, rows = reading.examples, reading.row_numbers
         labels: list[str | None] = [None] * len(rows)
         if examples.labels is not None:
-            labels = [f"{x:.10g}" if task.is_regression else (reading.labels or [])[int(x)] for x in examples.labels]
+            task = task.model_copy(update={"labels": reading.labels})
+            labels = [f"{x:.10g}" if task.is_regression else str(answer(task, x)) for x in examples.labels]
         ids = [""] * len(rows) if task.id is None else examples.ids
         return cls(rows, ids, list(zip(*examples.texts, strict=True)), labels)
 

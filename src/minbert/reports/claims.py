@@ -147,8 +147,10 @@ def _answers(test: _Test, group: Sequence[Result], dev: Mapping[str, DevSet]) ->
 
 
 def _statistic(need: Requirement, answers: Answers, dev: DevSet) -> Answers:
-    if need.statistic in ("cell", "gap", "precision-recall") and dev.task.is_regression:
-        raise DataError(f"a claim asks for '{need.statistic}' of task '{dev.name}', which has no classes; correct it")
+    if need.statistic in ("cell", "gap", "precision-recall") and (dev.task.is_regression or dev.task.is_multi_label):
+        raise DataError(
+            f"a claim asks for '{need.statistic}' of task '{dev.name}', a {dev.task.kind} task; correct the claim"
+        )
     chosen = np.ones(len(dev), dtype=bool)
     if need.part is not None:
         chosen &= _part(need.part, dev)

@@ -18,7 +18,13 @@ Group = Sequence[Result]
 Groups = Mapping[str, Group]
 NULL = "null"
 BINS = 10
-METRIC_NAMES = {"macro-f1": "macro F1", "pearson": "Pearson's r", "spearman": "Spearman's r"}
+METRIC_NAMES = {
+    "macro-f1": "macro F1",
+    "micro-f1": "micro F1",
+    "label-f1": "mean F1 of the classes",
+    "pearson": "Pearson's r",
+    "spearman": "Spearman's r",
+}
 
 
 def curves(groups: Groups) -> pl.DataFrame:
@@ -109,7 +115,7 @@ def _label_counts(dev: DevSet) -> pl.DataFrame:
         names = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(ends.tolist())]
     else:
         names = list(dev.task.labels or ())
-        counts = np.bincount(dev.labels.astype(int), minlength=len(names))
+        counts = np.array([dev.task.is_class(dev.labels, place).sum() for place in range(len(names))])
     return pl.DataFrame({"task": dev.name, "label": names, "count": counts, "percent": 100 * counts / len(dev)})
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minbert.comparison import Answers, contrast, seed_scores
-from minbert.data import as_number
 from minbert.experiments.compare import answers_of
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Result
 from minbert.experiments.slices import KINDS, SMALLEST
+from minbert.labels import as_number
 from minbert.metrics import Interval, confusion
-from minbert.predictions import Predictions
+from minbert.predictions import Predictions, answer
 from minbert.reports.traits import Traits, traits
 from minbert.resampling import RESAMPLED
 
@@ -92,8 +92,8 @@ class Call:
 class WrongClass:
     """A row that most seeds get wrong. `calls` are all seeds' answers, the most frequent first.
 
-    `distance` is how far they lie from the label, on average over seeds; None where classes are no more than two, or
-    have names that are no numbers.
+    `distance` is how far they lie from the label, on average over seeds: of sets, in classes; None where classes are no
+    more than two, or have names that are no numbers.
     """
 
     row: Row
@@ -189,8 +189,8 @@ def _names(dev: DevSet) -> list[str]:
 
 def _classes(answers: Answers, dev: DevSet) -> Iterator[ClassLine]:
     for place, name in enumerate(_names(dev)):
-        called = (answers.predictions == place).astype(np.float64)  # [S, n]
-        true = (answers.labels == place).astype(np.float64)
+        called = dev.task.is_class(answers.predictions, place).astype(np.float64)  # [S, n]
+        true = dev.task.is_class(answers.labels, place).astype(np.float64)
         support, fewest = int(true.sum()), int(called.sum(1).min())
         yield ClassLine(
             name=name,
@@ -227,7 +227,9 @@ def _estimate(statistic: str, predictions: Array, labels: Array, rows: int) -> E
 
 
 def _confusions(answers: Answers, dev: DevSet) -> list[Confusion]:
-    """The most frequent ones; of equals, by the order of classes."""
+    """The most frequent ones; of equals, by the order of classes. Sets of classes are not taken for one another."""
+    if dev.task.is_multi_label:
+        return []
     names = _names(dev)
     counts = np.mean([confusion(of_seed, answers.labels, len(names)) for of_seed in answers.predictions], axis=0)
     wrong = [(i, j) for i, j in np.argwhere(counts > 0) if i != j]
@@ -243,16 +245,15 @@ def _row(dev: DevSet, place: int) -> Row:
 
 def _most_wrong_classes(answers: Answers, dev: DevSet) -> list[WrongClass]:
     """Rows that more than half of the seeds get wrong, by distance where there is one, then by how many seeds."""
-    names = _names(dev)
     share = (answers.predictions != answers.labels).mean(0)  # [S, n] -> [n]
-    apart = _distances(answers, names)
+    apart = _distances(answers, dev)
     order = np.lexsort((-share, np.zeros_like(share) if apart is None else -apart))
     calls = [Counter(sorted(of_row.tolist())).most_common() for of_row in answers.predictions.astype(int).T]
     return [
         WrongClass(
             row=_row(dev, i),
-            label=names[int(dev.labels[i])],
-            calls=[Call(names[called], seeds) for called, seeds in calls[i]],
+            label=_said(dev, dev.labels[i]),
+            calls=[Call(_said(dev, called), seeds) for called, seeds in calls[i]],
             share_wrong=float(share[i]),
             distance=None if apart is None else float(apart[i]),
         )
@@ -260,8 +261,19 @@ def _most_wrong_classes(answers: Answers, dev: DevSet) -> list[WrongClass]:
     ]
 
 
-def _distances(answers: Answers, names: Sequence[str]) -> Array | None:
-    """How far an example's answers lie from its label, mean over seeds [n], where classes are numbers."""
+def _said(dev: DevSet, value: float) -> str:
+    return str(answer(dev.task, value)) or "none"
+
+
+def _distances(answers: Answers, dev: DevSet) -> Array | None:
+    """How far an example's answers lie from its label, mean over seeds [n], where classes are numbers or sets.
+
+    Of sets it is the number of classes that one has and the other has not.
+    """
+    names = _names(dev)
+    if dev.task.is_multi_label:
+        different = answers.predictions.astype(np.int64) ^ answers.labels.astype(np.int64)  # [S, n]
+        return np.bitwise_count(different).mean(0)  # type: ignore[no-any-return]
     numbers = [number for name in names if (number := as_number(name)) is not None]
     if len(names) < 3 or len(numbers) < len(names):
         return None
@@ -281,6 +293,8 @@ def _most_wrong_scores(answers: Answers, dev: DevSet) -> list[WrongScore]:
 def _confident(dev: DevSet, predictions: Mapping[int, Predictions]) -> list[ConfidentError]:
     """The errors with the highest probability, a row once."""
     assert all(of_seed.ids == dev.examples.ids for of_seed in predictions.values())
+    if dev.task.is_multi_label:
+        return _confident_in_sets(dev, predictions)
     names, seeds = _names(dev), list(predictions)
     called = np.stack([of_seed.values.astype(int) for of_seed in predictions.values()])  # [S, n]
     probabilities = np.stack([of_seed.scores for of_seed in predictions.values()])  # [S, n, K]
@@ -298,3 +312,19 @@ def _confident(dev: DevSet, predictions: Mapping[int, Predictions]) -> list[Conf
         for i in order
         if highest[i] > 0
     ]
+
+
+def _confident_in_sets(dev: DevSet, predictions: Mapping[int, Predictions]) -> list[ConfidentError]:
+    """The surest wrong yes or no to a class, a row once."""
+    names, seeds = _names(dev), list(predictions)
+    probabilities = np.stack([of_seed.scores for of_seed in predictions.values()])  # [S, n, K]
+    held = np.stack([dev.task.is_class(dev.labels, place) for place in range(len(names))], axis=1)  # [n, K]
+    says_yes = probabilities > 0.5
+    surest = np.where(says_yes, probabilities, 1 - probabilities) * (says_yes != held)
+    highest = surest.max((0, 2))  # [S, n, K] -> [n]
+    found = []
+    for i in [i for i in np.argsort(-highest, kind="stable")[:MOST].tolist() if highest[i] > 0]:
+        seed, place = np.unravel_index(surest[:, i].argmax(), surest[:, i].shape)
+        called = names[place] if says_yes[seed, i, place] else f"not {names[place]}"
+        found.append(ConfidentError(_row(dev, i), _said(dev, dev.labels[i]), called, float(highest[i]), seeds[seed]))
+    return found

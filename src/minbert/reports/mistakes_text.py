@@ -28,8 +28,9 @@ def _of_classes(found: ClassMistakes, with_text: bool) -> list[str]:
     ]
     parts = [tables.markdown(("label", "rows", "called so", "precision", "recall", "F1"), rows)]
     rows = [[one.true, one.called, f"{one.count:.0f}", f"{one.share:.0%}"] for one in found.confusions]
-    parts += ["Most frequent confusions (mean over seeds):"]
-    parts += [tables.markdown(("label", "called", "rows", "of the label's rows"), rows, left=2)]
+    if rows:
+        parts += ["Most frequent confusions (mean over seeds):"]
+        parts += [tables.markdown(("label", "called", "rows", "of the label's rows"), rows, left=2)]
     parts += [*_sentences(found), f"{found.always_wrong:,} of {found.rows:,} rows are wrong in every seed."]
     rows = [[*_named(one.row, with_text), one.label, _called(one)] for one in found.most_wrong]
     parts += ["Most wrong:", tables.markdown(("row", "text", "label", "answers"), rows, left=4)] if rows else []

@@ -72,10 +72,10 @@ class Report:
         if conflicting := self._conflicting():
             found += [figures.conflict(conflicting), figures.conflict_by_layer(next(iter(conflicting.values())))]
         for name in final[0].answers:
-            is_regression = dev[name].task.is_regression
-            found.append(
-                figures.scatter(self._heads(name), dev[name]) if is_regression else figures.confusion(final, dev[name])
-            )
+            if dev[name].task.is_regression:
+                found.append(figures.scatter(self._heads(name), dev[name]))
+            elif not dev[name].task.is_multi_label:
+                found.append(figures.confusion(final, dev[name]))
         return found
 
     def _shown(self, turns: Sequence[str]) -> Groups:

@@ -191,7 +191,7 @@ def _balance(dev: DevSet, reading: Reading) -> str:
     if dev.task.is_regression:
         quarters = ", ".join(f"{value:.1f}" for value in np.quantile(labels, [0.25, 0.5, 0.75]))
         return f"mean {labels.mean():.2f}; quartiles {quarters}"
-    shares = [(labels == place).mean() for place in range(len(dev.task.labels or ()))]
+    shares = [dev.task.is_class(labels, place).mean() for place in range(len(dev.task.labels or ()))]
     return ", ".join(f"{name}: {share:.0%}" for name, share in zip(dev.task.labels or (), shares, strict=True))
 
 
