@@ -174,24 +174,21 @@ def played(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
     huggingface_hub has read its variables when it was imported, so what it made of them is set.
     """
-    hub = Hub()
+    hub, cache = Hub(), str(folder / "cache")
+    own = {"HF_ENDPOINT": hub.address, "HF_HOME": str(folder), "HF_HUB_CACHE": cache, "HF_HUB_OFFLINE": "0"}
+    none = {"HF_TOKEN": "", "HUGGING_FACE_HUB_TOKEN": "", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    for name, value in (own | none).items():  # for the processes that a test starts
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(constants, "ENDPOINT", hub.address)
     template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", cache)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    for name, value in environment(hub, folder).items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the library's tries
     huggingface_hub.close_session()
-    yield hub
-    huggingface_hub.close_session()
-    hub.close()
-
-
-def environment(hub: Hub, folder: Path) -> dict[str, str]:
-    """The variables that make a process take this hub for the real one; those that it starts inherit them."""
-    own = {"HF_ENDPOINT": hub.address, "HF_HOME": str(folder), "HF_HUB_CACHE": str(folder / "cache")}
-    none = {"HF_HUB_OFFLINE": "0", "HF_TOKEN": "", "HUGGING_FACE_HUB_TOKEN": ""}
-    return own | none | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    try:
+        yield hub
+    finally:
+        huggingface_hub.close_session()
+        hub.close()

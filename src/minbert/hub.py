@@ -96,6 +96,8 @@ class Repository:
                 why = (
                     f"{hub} has none of that name, or a private one; correct the name, or set HF_TOKEN to a token of it"
                 )
+            case errors.RevisionNotFoundError():
+                why = f"the version that the cache began with is gone; delete {self.folder} to begin anew"
             case errors.HfHubHTTPError(response=response) if response.status_code in (401, 403):
                 why = f"{hub} refuses it ({response.status_code}); set HF_TOKEN to a token that may read it"
             case errors.HfHubHTTPError(response=response):
@@ -112,11 +114,12 @@ class Repository:
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
     """Keeps huggingface_hub's warnings (two lines a try, others on tokens) away, unless its level was set by hand."""
-    library = logging.getLogger("huggingface_hub")
-    level = library.level
+    from huggingface_hub.utils import logging as library
+
+    level = library.get_verbosity()
     if level == logging.WARNING:
-        library.setLevel(logging.ERROR)
+        library.set_verbosity(logging.ERROR)
     try:
         yield
     finally:
-        library.setLevel(level)
+        library.set_verbosity(level)
