@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "minbert"
 # A line may import the lines above it and nothing else of the core.
 CORE = """
 errors
-files kernels
+files kernels hub
 dropout packing
 metrics
 resampling

