@@ -135,7 +135,7 @@ def _examples(path: Path, task: str, split: Split, published: int) -> tuple[Exam
     original, labelled = ORIGINALS[task], split != "test"
     known = {key: value for key, value in BUILT_IN[task].items() if key in ("kind", "labels", "range")}
     form = Task.model_validate(known | {"text": original.text, "label": original.label})
-    needed = [*form.text_columns, *([form.label] if labelled else [])]
+    needed = [*form.text_columns, *(form.label_columns if labelled else [])]
     if any(table.header.count(name) != 1 for name in needed):
         raise DataError(f"its columns are {shown(', '.join(table.header))}, and not {', '.join(needed)}")
     reading = examine(table, form, labelled)
@@ -157,7 +157,7 @@ def _in_layout(task: str, split: Split, examples: Examples) -> tuple[list[str], 
         assert examples.labels is not None
         labels = [_label(columns, label) for label in examples.labels]
         rows = [[str(n), *row, label] for n, (row, label) in enumerate(zip(rows, labels, strict=True))]
-        return ["", "id", *columns.text_columns, columns.label], rows
+        return ["", "id", *columns.text_columns, *columns.label_columns], rows
     if columns.is_pair:
         return ["", "id", *columns.text_columns], [[str(n), *row] for n, row in enumerate(rows)]
     return ["0", "", "id", *columns.text_columns], [[str(n + 1), f"{n}.0", *row] for n, row in enumerate(rows)]
