@@ -1,6 +1,7 @@
 """A recipe -> all that training needs: data read and tokenised, schedule laid out, the untrained model."""
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from minbert.splits import dev_set_places, read_splits
 from minbert.tables import canonical_label
 from minbert.tasks import SPLITS, Split, Task
 from minbert.text import Batch, Encoded
+
+log = logging.getLogger("minbert")
 
 Weights = NDArray[np.float64]
 
@@ -192,6 +195,11 @@ def build_model(recipe: Recipe, folder: Path, tasks: dict[str, Task]) -> Multita
     model = MultitaskModel(encoder, load_tokenizer(folder), limited, recipe.training.head_dropout)
     for name in model.owners:
         model.draw_head(name, seed_of(recipe.seed, "head", name))
+    same, other = model.take_heads(folder)
+    if same:
+        log.info("%s gives the heads of %s", folder, ", ".join(same))
+    if other:
+        log.warning("%s has another head for %s, which begins with a new one", folder, ", ".join(other))
     if recipe.training.mode == "frozen":
         encoder.requires_grad_(False)
         _check_learns(recipe, model)

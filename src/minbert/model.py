@@ -214,15 +214,31 @@ class MultitaskModel(nn.Module):
         tasks = _read_tasks(folder / "tasks.json")
         pooled = any(task.pooling == "cls" for task in tasks.values())
         model = cls(load_encoder(folder, needs_pooler=pooled), load_tokenizer(folder), tasks)
+        model._load_heads(folder, model.owners)
+        return model.eval()
+
+    def take_heads(self, folder: Path) -> tuple[list[str], list[str]]:
+        """Goes on from a model's folder: the heads of tasks that it has by the same name take its weights.
+
+        Gives those tasks, and the ones of such a name that have another kind, head, pooling, loss, classes or range,
+        which keep the head they have.
+        """
+        then = _read_tasks(folder / "tasks.json") if (folder / "tasks.json").is_file() else {}
+        known = [name for name in self.owners if name in then]
+        same = [name for name in known if _have_one_head(self.tasks[name], then[name])]
+        if same:
+            self._load_heads(folder, same)
+        return same, [name for name in known if name not in same]
+
+    def _load_heads(self, folder: Path, names: Sequence[str]) -> None:
         stored = read_weights(folder / "heads.safetensors")
-        for name in model.owners:
+        for name in names:
             own = {k.removeprefix(f"{name}."): v for k, v in stored.items() if k.startswith(f"{name}.")}
             try:
-                model.head(name).load_state_dict(own)
+                self.head(name).load_state_dict(own)
             except RuntimeError as error:
                 reason = " ".join(str(error).split())[:200]
                 raise ModelError(f"{folder / 'heads.safetensors'} does not fit task '{name}': {reason}") from None
-        return model.eval()
 
     @classmethod
     def from_encoder(cls, encoder: str, pooling: str = "mean") -> Self:
@@ -289,6 +305,12 @@ def _is_pair_of_texts(item: object) -> bool:
     if isinstance(item, str) or not isinstance(item, Sequence):
         return False
     return len(item) == 2 and all(isinstance(text, str) for text in item)
+
+
+def _have_one_head(one: Task, other: Task) -> bool:
+    """Whether a head of one task answers the other."""
+    keys = ("kind", "head", "pooling", "loss", "labels", "range", "shares_head")
+    return all(getattr(one, key) == getattr(other, key) for key in keys)
 
 
 def _read_tasks(file: Path) -> dict[str, Task]:

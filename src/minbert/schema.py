@@ -146,7 +146,8 @@ class Recipe(Table):
     name: str
     """The run's name, and its folder's; without it, the recipe file's."""
     encoder: str = "minilm"
-    """minilm (built in), a folder of a BERT checkpoint or of a run, or a hub id."""
+    """minilm (built in), a folder of a BERT checkpoint or of a run, or a hub id. A run's best model is gone on from:
+    tasks that it has by the same name, with the same classes and head, begin with its heads too."""
     seed: Annotated[int, Field(ge=0)] = 1
     """Decides initial heads, the order of the data, and dropout."""
     tasks: Annotated[dict[str, Task], Field(min_length=1)]
