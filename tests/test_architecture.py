@@ -23,7 +23,7 @@ metrics
 resampling
 bert heads losses comparison gradients optimizer schedules holdout distributed
 decoding
-tables
+tables frames
 tasks
 labels
 data

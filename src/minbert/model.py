@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from minbert.bert import Bert
 from minbert.data import Examples
 from minbert.errors import InputError, ModelError, near
 from minbert.files import write_text
+from minbert.frames import Frame, column, is_frame
 from minbert.heads import HEADS, POOLINGS
 from minbert.labels import is_blank
 from minbert.losses import LOSSES
@@ -31,6 +32,7 @@ from minbert.tasks import TASK_NAME, Task
 from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts, pad
 
 MAX_TOKENS = 4096  # positions in one inference batch, padding counted: enough to keep two to sixteen cores busy
+Inputs = Sequence[str] | Sequence[Sequence[str]]
 NOT_STORED = {"train", "dev", "holdout", "test", "weight", "class_weights"}
 """A model's tasks say how to read and answer, not what it learned from."""
 
@@ -143,8 +145,9 @@ class MultitaskModel(nn.Module):
                 outputs[rows] = self.output(task, encoded.batch(rows).to(self.device)).float().cpu().numpy()
         return answers.from_outputs(self.tasks[task], encoded.ids, outputs, encoded.labels)
 
-    def predict(self, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> list[Prediction]:
-        """One Prediction per input, in order. A pair task takes pairs of texts, any other task texts.
+    def predict(self, task: str, inputs: Inputs | Frame) -> list[Prediction]:
+        """One Prediction per input, in order. A pair task takes pairs of texts, any other task texts; both take a table
+        of pandas, polars or datasets that has the task's text columns.
 
         Raises InputError for an unknown task or an input of another shape; a blank text has an answer, with a note.
         """
@@ -152,10 +155,11 @@ class MultitaskModel(nn.Module):
             raise InputError(
                 f"this model has no task '{task}'{near(task, list(self.tasks))}; it has {list(self.tasks)}"
             )
-        columns = self._columns(task, inputs)
-        if len(inputs) == 0:
+        given = self._from_frame(task, inputs) if is_frame(inputs) else cast(Inputs, inputs)
+        columns = self._columns(task, given)
+        if len(given) == 0:
             return []
-        examples = Examples([str(i) for i in range(len(inputs))], columns)
+        examples = Examples([str(i) for i in range(len(given))], columns)
         encoded = self.encode(task, examples)
         predicted, notes = self.predict_encoded(task, encoded), self.notes(encoded, examples)
         return [self._prediction(task, predicted, i, note) for i, note in enumerate(notes)]
@@ -248,7 +252,12 @@ class MultitaskModel(nn.Module):
             return cls.from_pretrained(folder)
         return cls(load_encoder(folder, needs_pooler=pooling == "cls"), load_tokenizer(folder), {}).eval()
 
-    def _columns(self, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
+    def _from_frame(self, task: str, frame: Frame) -> Inputs:
+        """A table's text column as a list of inputs, or its two columns as pairs."""
+        columns = [column(frame, name) for name in self.tasks[task].text_columns]
+        return list(zip(*columns, strict=True)) if self.tasks[task].is_pair else columns[0]
+
+    def _columns(self, task: str, inputs: Inputs) -> list[list[str]]:
         """Inputs as one list of texts per text column; the task's kind decides what an input is, never its length."""
         pair = self.tasks[task].is_pair
         if isinstance(inputs, str):

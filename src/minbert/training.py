@@ -4,6 +4,7 @@ Everything that step t does depends on (seed, t) and the weights alone, so resum
 Letters in shapes: T tasks.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from minbert import gradients, optimizer
 from minbert.errors import TrainingError
 from minbert.evaluation import Evaluation, evaluate
+from minbert.frames import stored
 from minbert.jobs import Job, pool_once, prepare, seed_of
 from minbert.kernels import Kernels, measure
 from minbert.model import MultitaskModel
@@ -137,10 +139,15 @@ def train(
 ) -> Run:
     """Trains a recipe to its end and returns the run's folder, opened for reading.
 
-    Raises MinbertError, before a folder is made, for anything in recipe or data that cannot be trained.
+    A recipe that is a mapping may have tables of pandas, polars or datasets in place of files; they are kept as Parquet
+    files in `runs`/data. Raises MinbertError, before a folder is made, for anything in recipe or data that cannot be
+    trained.
     """
-    loaded = load(recipe, data=data)
-    session = begin(loaded, Path(runs) / loaded.name, skip_bad_rows, resume, force)
+    with contextlib.ExitStack() as stack:
+        if isinstance(recipe, Mapping):
+            recipe = stack.enter_context(stored(recipe, Path(runs) / "data"))
+        loaded = load(recipe, data=data)
+        session = begin(loaded, Path(runs) / loaded.name, skip_bad_rows, resume, force)
     for _ in records(session):
         pass
     return session.run
