@@ -25,7 +25,7 @@ bert heads losses comparison gradients optimizer schedules holdout distributed
 decoding
 tables frames
 tasks
-labels
+labels cards
 data
 text splits
 predictions
@@ -33,7 +33,7 @@ pretrained schema
 model recipes
 evaluation runs
 jobs
-task_gradients
+task_gradients provenance
 training
 """
 LEVELS = {name: level for level, line in enumerate(CORE.split("\n")) for name in line.split()}

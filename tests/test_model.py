@@ -377,10 +377,30 @@ def test_a_models_folder_holds_what_the_design_says(model: MultitaskModel, tmp_p
     assert not {"train", "dev", "test"} & set(stored["sst"])
     assert set(load_file(folder / "heads.safetensors")) == {name for name, _ in model.named_head_parameters()}
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "| para | pair-classification | sentence1 and sentence2 | interaction | mean | 40 tokens |" in card
-    assert not MultitaskModel.from_pretrained(folder).training
+    names = ", ".join(stored["para"]["labels"])
+    assert (
+        f"| para | pair-classification | sentence1 and sentence2 | {names} | interaction | mean | 40 tokens |" in card
+    )
+    for heading in ("Intended use", "Limits", "Before it decides about people"):
+        assert f"\n## {heading}\n" in card
+    loaded = MultitaskModel.from_pretrained(folder)
+    assert not loaded.training
     model.save_pretrained(folder, about="\nTrained on nothing.\n")
-    assert (folder / "README.md").read_text(encoding="utf-8") == card + "\nTrained on nothing.\n"
+    assert (folder / "README.md").read_text(encoding="utf-8").replace("\nTrained on nothing.\n", "", 1) == card
+
+
+def test_a_model_that_is_saved_again_keeps_its_card(model: MultitaskModel, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "one", about="\nTrained on nothing.\n")
+    MultitaskModel.from_pretrained(tmp_path / "one").save_pretrained(tmp_path / "two")
+    one, two = ((tmp_path / name / "README.md").read_text(encoding="utf-8") for name in ("one", "two"))
+    assert one == two
+    assert "Trained on nothing." in two
+
+
+def test_the_example_of_a_card_runs(model: MultitaskModel, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    example = (tmp_path / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    exec(compile(example.replace("PATH/TO/THIS/FOLDER", str(tmp_path)), "README.md", "exec"), {})
 
 
 def test_a_runs_folder_gives_its_best_model(model: MultitaskModel, tmp_path: Path) -> None:

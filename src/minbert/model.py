@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from minbert import cards
 from minbert import predictions as answers
 from minbert.bert import Bert
 from minbert.data import Examples
@@ -58,6 +59,7 @@ class MultitaskModel(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.tokenizer, self.tasks = encoder, tokenizer, dict(tasks)
+        self.card: str | None = None
         self.heads = nn.ModuleDict()
         known, rows = tokenizer.get_vocab_size(), encoder.config.vocab_size
         if known > rows:
@@ -188,10 +190,11 @@ class MultitaskModel(nn.Module):
                 vectors[rows] = (F.normalize(pooled, dim=-1) if normalize else pooled).float().cpu().numpy()
         return vectors
 
-    def save_pretrained(self, folder: str | Path, about: str = "") -> None:
+    def save_pretrained(self, folder: str | Path, about: str | None = None) -> None:
         """Writes a model's folder: the encoder as `transformers` reads it, the heads, the tasks, a model card.
 
-        `about` is Markdown for the card: what the model was trained on and what it scored.
+        `about` is Markdown for the card: what the model was trained on and what it scored. Without it a model that was
+        loaded keeps the card that it had.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -199,7 +202,10 @@ class MultitaskModel(nn.Module):
         write_weights(dict(self.named_head_parameters()), folder / "heads.safetensors")
         stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in self.tasks.items()}
         write_text(folder / "tasks.json", json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
-        write_text(folder / "README.md", self._card() + about)
+        is_known = about is None and self.card is not None
+        width = self.encoder.config.hidden_size
+        text = self.card if is_known else cards.card(self.tasks, self.max_length, width, about or "")
+        write_text(folder / "README.md", text or "")
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
@@ -219,6 +225,8 @@ class MultitaskModel(nn.Module):
         pooled = any(task.pooling == "cls" for task in tasks.values())
         model = cls(load_encoder(folder, needs_pooler=pooled), load_tokenizer(folder), tasks)
         model._load_heads(folder, model.owners)
+        if (folder / "README.md").is_file():
+            model.card = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
         return model.eval()
 
     def take_heads(self, folder: Path) -> tuple[list[str], list[str]]:
@@ -295,14 +303,6 @@ class MultitaskModel(nn.Module):
                 yield
         finally:
             self.train(training)
-
-    def _card(self) -> str:
-        lines = ["# A minbert model", "", "One BERT encoder with a head for each task:", ""]
-        lines += ["| task | kind | texts | head | pooling | longest text |", "|---|---|---|---|---|---|"]
-        for name, task in self.tasks.items():
-            texts, length = " and ".join(task.text_columns), task.max_length or self.max_length
-            lines.append(f"| {name} | {task.kind} | {texts} | {task.head} | {task.pooling} | {length} tokens |")
-        return "\n".join(lines) + "\n"
 
 
 def _key(task: str) -> str:

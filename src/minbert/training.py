@@ -23,6 +23,7 @@ from minbert.jobs import Job, pool_once, prepare, seed_of
 from minbert.kernels import Kernels, measure
 from minbert.model import MultitaskModel
 from minbert.optimizer import AdamWSettings
+from minbert.provenance import about_training
 from minbert.recipes import load
 from minbert.runs import Progress, Run, environment
 from minbert.schema import Recipe
@@ -201,7 +202,7 @@ def _keep(session: Session, record: EvaluationRecord) -> None:
     run.write_predictions("last", record.split, model, answered)
     if record.is_best:
         run.write_predictions("best", record.split, model, answered)
-        run.save_best(model, about_training(session.job, record))
+        run.save_best(model, about_training(session.job, record.step, record.evaluation))
 
 
 def steps(job: Job, state: State) -> Iterator[Record]:
@@ -319,17 +320,6 @@ def assess(job: Job, state: State) -> EvaluationRecord:
         progress.stale += 1
     progress.evaluated_at = progress.step
     return EvaluationRecord(progress.step, evaluation, is_best)
-
-
-def about_training(job: Job, record: EvaluationRecord) -> str:
-    """For the model card: what the model was trained on, and its scores on dev when it was chosen."""
-    lines = ["", f"Trained by minbert from the encoder `{job.recipe.encoder}`, seed {job.recipe.seed}; chosen on dev"]
-    lines[-1] += f" after {record.step} updates:"
-    lines += ["", "| task | metric | score | always the best one answer | rows |", "|---|---|---|---|---|"]
-    for name, score in record.evaluation.scores.items():
-        value, baseline = ("undefined" if v is None else f"{v:.4f}" for v in (score.value, score.baseline))
-        lines.append(f"| {name} | {score.metric} | {value} | {baseline} | {score.examples} |")
-    return "\n".join(lines) + "\n"
 
 
 def _optimizer(recipe: Recipe, model: MultitaskModel) -> torch.optim.AdamW:

@@ -1,0 +1,76 @@
+"""A model's tasks, and what is known of its training -> its card, which says what it is for and what it is not."""
+
+from collections.abc import Mapping, Sequence
+
+from minbert.errors import shown
+from minbert.tasks import Task
+
+HEAD = """---
+library_name: minbert
+tags: [bert, multi-task, sentence-classification, sentence-similarity]
+---
+
+# A minbert model
+
+One BERT encoder with a head for each task:
+"""
+USE = """
+```python
+from minbert import MultitaskModel
+
+model = MultitaskModel.from_pretrained("PATH/TO/THIS/FOLDER")
+model.predict({task!r}, {inputs})
+model.embed(["a sentence"])  # float32 [1, {hidden}]
+```
+
+`transformers.AutoModel` opens the encoder alone.
+"""
+LIMITS = """
+## Intended use
+
+Answers of these kinds to texts like the ones it learned from: to sort, to rank, to find alike, with a person who looks
+at what matters.
+
+## Limits
+
+- Scores, where they are given, hold for rows like those of dev. Texts of another source, time, length or language may
+  do worse, and nothing in an answer says so: score the model on your own labelled rows first (`minbert evaluate`).
+- A probability is what the head gives. It says which of two answers is surer; it is no rate of being right.
+- A text that is longer than the table says loses its end, and its answer has the note `truncated`.
+- The encoder brings what it learned before, with the leanings of the texts that it was trained on.
+
+## Before it decides about people
+
+- **Misuse.** What tells friendly from unfriendly texts can also be used to watch, rank or silence those who wrote them.
+  Use it on texts whose writers know and agree.
+- **Terms of groups and cultures.** Dialect, irony, and words that a group uses of itself are read as the training texts
+  used them, often wrongly. Look at such texts apart (`minbert compare --column`), with those whom they concern.
+- **Human review.** No decision that matters to a person should rest on an answer alone: let a person see the text, the
+  answer and its probability, and let the answer be contested.
+"""
+
+
+def card(tasks: Mapping[str, Task], max_length: int, hidden_size: int, about: str = "") -> str:
+    """The whole card as Markdown. `about` says what the model was trained on and what it scored."""
+    lines = ["", "| task | kind | texts | answers | head | pooling | longest text |", "|---|---|---|---|---|---|---|"]
+    for name, task in tasks.items():
+        texts, length = " and ".join(task.text_columns), task.max_length or max_length
+        cells = (name, task.kind, _cell(texts), _cell(_answers(task)), task.head, task.pooling, f"{length} tokens")
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    use = "" if not tasks else USE.format(task=next(iter(tasks)), inputs=_inputs(tasks), hidden=hidden_size)
+    return HEAD + "\n".join(lines) + "\n" + use + about + LIMITS
+
+
+def _answers(task: Task) -> str:
+    """The classes or the range, as far as they fit."""
+    if task.is_regression:
+        return "a score in {:g} to {:g}".format(*task.bounds)
+    return ("any of " if task.is_multi_label else "") + shown(", ".join(task.labels or ()), 80)
+
+
+def _inputs(tasks: Mapping[str, Task]) -> Sequence[object]:
+    return [("a text", "another text")] if next(iter(tasks.values())).is_pair else ["a text"]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
