@@ -31,7 +31,7 @@ text splits
 predictions
 pretrained schema
 model recipes
-evaluation runs
+evaluation runs tracking
 jobs
 task_gradients provenance
 training

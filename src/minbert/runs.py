@@ -57,7 +57,7 @@ class Run:
         self.best, self.last = folder / "best", folder / "last"
         self._metrics, self._recipe = folder / "metrics.jsonl", folder / "recipe.toml"
         self._environment, self.predictions = folder / "environment.json", folder / "predictions"
-        self._failure = folder / "failure.txt"
+        self._failure, self.tensorboard = folder / "failure.txt", folder / "tensorboard"
 
     @property
     def exists(self) -> bool:
@@ -236,6 +236,7 @@ class Run:
     def _strangers(self) -> list[Path]:
         """What lies in the folder and is no part of a run; a run that was being made or removed has its own parts."""
         own = {self.best, self.last, self._metrics, self._recipe, self._environment, self.predictions, self._failure}
+        own |= {self.tensorboard}
         return [entry for entry in self.folder.iterdir() if entry not in own and not entry.name.startswith(".")]
 
     def _check_same(self, recipe: Recipe, about: Mapping[str, Any]) -> None:
@@ -359,7 +360,7 @@ def changes(stored: Recipe, given: Recipe) -> list[Change]:
 
 def changed_keys(stored: Recipe, given: Recipe) -> list[str]:
     """The keys with other values, but for what training does not look at."""
-    before, now = (_flat(recipe.model_dump(exclude={"control"})) for recipe in (stored, given))
+    before, now = (_flat(recipe.model_dump(exclude={"control", "track"})) for recipe in (stored, given))
     return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
 
 

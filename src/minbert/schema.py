@@ -156,6 +156,9 @@ class Recipe(Table):
     gradients: GradientsTable = GradientsTable()
     optimizer: OptimizerTable = OptimizerTable()
     training: TrainingTable = TrainingTable()
+    track: Literal["tensorboard"] | None = None
+    """Where training's records go besides metrics.jsonl: tensorboard writes event files into the run's folder (needs
+    `minbert[tensorboard]`)."""
     control: ControlTable | None = None
     """What this run is a control of, for `minbert experiment`; training does not look at it."""
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from minbert import gradients, optimizer
+from minbert import gradients, optimizer, tracking
 from minbert.errors import TrainingError
 from minbert.evaluation import Evaluation, evaluate
 from minbert.frames import stored
@@ -169,6 +169,8 @@ def begin(
     """
     run = Run(folder)
     run.check(resume, force)
+    if recipe.track is not None:
+        tracking.check_installed()
     job, model = prepare(recipe, skip_bad_rows)
     return Session(run, job, State.start(job, model), kernels or measure(), resume, force)
 
@@ -185,15 +187,24 @@ def records(session: Session) -> Iterator[Record]:
             state.progress = run.progress()
             return
         state.progress = run.load_last(state.model, state.optimizer) or state.progress
-        for record in steps(pool_once(job, state.model), state):
-            run.write(record.as_json())
-            if isinstance(record, EvaluationRecord):
-                _keep(session, record)
-            if isinstance(record, EvaluationRecord) or _checkpoint_is_due(job, state):
-                session.save()
-            yield record
+        with _tracker(session) as track:
+            for record in steps(pool_once(job, state.model), state):
+                values = record.as_json()
+                run.write(values)
+                track(values)
+                if isinstance(record, EvaluationRecord):
+                    _keep(session, record)
+                if isinstance(record, EvaluationRecord) or _checkpoint_is_due(job, state):
+                    session.save()
+                yield record
         _answer_test(job, state, run)
         run.finish(state.progress)
+
+
+def _tracker(session: Session) -> contextlib.AbstractContextManager[tracking.Write]:
+    if session.job.recipe.track is None:
+        return tracking.nowhere()
+    return tracking.tensorboard(session.run.tensorboard, session.state.progress.step)
 
 
 def _keep(session: Session, record: EvaluationRecord) -> None:
