@@ -208,7 +208,7 @@ def scipy_bootstrap(left: Answers, right: Answers) -> tuple[Interval, float]:
     return Interval(*found.confidence_interval), float(found.standard_error)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", ["accuracy", "macro-f1", "pearson", "spearman"])
 def test_over_examples_alone_it_is_scipys_paired_bootstrap(metric: str) -> None:
     arms = [
         next(task for task in four_tasks(np.random.default_rng(seed), 3, noise) if task.metric == metric)

@@ -84,6 +84,7 @@ TORCH: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross-entropy": lambda output, labels: F.nll_loss(output.log_softmax(1), labels.long()),
     "bce": lambda output, labels: F.binary_cross_entropy(output.sigmoid(), labels[:, None]),
     "mse": lambda output, labels: ((output - labels[:, None]) ** 2).mean(),
+    "bce-per-label": lambda output, labels: F.binary_cross_entropy(output.sigmoid(), labels[:, None]),  # sets of one
 }
 
 

@@ -63,7 +63,7 @@ def test_bf16_rounds_no_label(values: dict[str, object], head: str, monkeypatch:
     batch = training_batch(job, "near", 0)
     batch.labels.fill_(257.5)  # bf16 has 256 and 258
     seen = []
-    monkeypatch.setitem(LOSSES, "mse", lambda scores, labels: seen.append((scores.dtype, labels)) or scores.sum())
+    monkeypatch.setitem(LOSSES, "mse", lambda scores, labels, _: seen.append((scores.dtype, labels)) or scores.sum())
     with torch.autocast("cpu", torch.bfloat16):
         state.model.loss("near", batch)
     assert seen[0][0] == torch.float32

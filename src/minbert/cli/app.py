@@ -38,7 +38,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # an ASCII terminal gets `?` for what it cannot show
             stream.reconfigure(errors="replace")
     log = logging.getLogger("minbert")  # our own messages alone; libraries keep quiet
-    log.addHandler(logging.StreamHandler())
+    log.handlers = [logging.StreamHandler()]
     log.setLevel(logging.INFO)
     try:
         app(prog_name="minbert")
