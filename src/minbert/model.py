@@ -221,7 +221,7 @@ class MultitaskModel(nn.Module):
             raise ModelError(f"{folder} holds the runs of several seeds; take {folder / seeds[0]}")
         if not (folder / "tasks.json").is_file():
             raise ModelError(f"{folder} holds no tasks.json, so it is no model of minbert's; train one from it first")
-        tasks = _read_tasks(folder / "tasks.json")
+        tasks = read_tasks(folder / "tasks.json")
         pooled = any(task.pooling == "cls" for task in tasks.values())
         model = cls(load_encoder(folder, needs_pooler=pooled), load_tokenizer(folder), tasks)
         model._load_heads(folder, model.owners)
@@ -235,7 +235,7 @@ class MultitaskModel(nn.Module):
         Gives those tasks, and the ones of such a name that have another kind, head, pooling, loss, classes or range,
         which keep the head they have.
         """
-        then = _read_tasks(folder / "tasks.json") if (folder / "tasks.json").is_file() else {}
+        then = read_tasks(folder / "tasks.json") if (folder / "tasks.json").is_file() else {}
         known = [name for name in self.owners if name in then]
         same = [name for name in known if _have_one_head(self.tasks[name], then[name])]
         if same:
@@ -322,7 +322,7 @@ def _have_one_head(one: Task, other: Task) -> bool:
     return all(getattr(one, key) == getattr(other, key) for key in keys)
 
 
-def _read_tasks(file: Path) -> dict[str, Task]:
+def read_tasks(file: Path) -> dict[str, Task]:
     """A model's tasks; what the file leaves out is the kind's own choice."""
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
