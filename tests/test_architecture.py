@@ -23,6 +23,7 @@ metrics
 resampling
 bert heads losses comparison gradients optimizer schedules holdout distributed
 decoding
+dialects
 tables frames
 tasks
 labels cards

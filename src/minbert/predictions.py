@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from minbert.data import Examples
-from minbert.decoding import Remedies, decode, read_bytes
+from minbert.decoding import Remedies, Source, decode, read_bytes
 from minbert.errors import DataError, shown
 from minbert.files import write_text
 from minbert.labels import as_number, is_blank, label_number, listed_names
@@ -137,7 +137,7 @@ def write_course(path: Path, name: str, task: Task, predictions: Predictions) ->
 def read_course(path: Path, task: Task) -> dict[str, float]:
     """A prediction file of the course as id -> class number or score; other layouts with id and prediction too."""
     try:
-        first, *lines = decode(path, read_bytes(path)).lines
+        first, *lines = decode(Source(path, read_bytes(path))).lines
     except DataError:  # Parquet, or a file that read_table refuses by its own name
         first, lines = "", []
     if re.match(r"id\s*\t\s*Predicted", first):
