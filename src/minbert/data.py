@@ -101,13 +101,14 @@ class Reading:
     def without_bad_rows(self, skip: bool, remedy: str = SKIPPING) -> Self:
         """The reading itself. Raises DataError, naming the first bad row, unless bad rows are to be skipped."""
         if self.bad_rows and not skip:
-            more = len(self.bad_rows) - 1
-            raise DataError(
-                f"{self.bad_rows[0]}"
-                + (f"\nand {counted(more, 'more bad row')} in this file" if more else "")
-                + f"\n{remedy}"
-            )
+            raise refusal(self.bad_rows[0], len(self.bad_rows), remedy)
         return self
+
+
+def refusal(first: BadRow, rows: int, remedy: str = SKIPPING) -> DataError:
+    """What is said of a file with so many bad rows."""
+    more = f"\nand {counted(rows - 1, 'more bad row')} in this file" if rows > 1 else ""
+    return DataError(f"{first}{more}\n{remedy}")
 
 
 def read_examples(path: Path, task: Task, labelled: bool = True, skip_bad_rows: bool = False) -> Reading:

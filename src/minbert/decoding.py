@@ -38,6 +38,7 @@ class Source:
 
     path: Path
     content: bytes | None = None
+    stamp: tuple[int, int] | None = None
 
     def open(self) -> BinaryIO:
         """Raises DataError where the file is missing or no file."""
@@ -56,6 +57,11 @@ class Source:
     def read(self) -> bytes:
         with self.open() as handle:
             return handle.read()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the file is another one than when it was first looked at."""
+        return self.stamp is not None and self.stamp != _stamp(self.path)
 
     def digest(self) -> str:
         """The sha256 of the bytes."""
@@ -119,7 +125,15 @@ def without_end(line: str) -> str:
 
 def source_of(path: Path) -> Source:
     """A file that can be read again and again; what can be read once only, such as a pipe, is held in memory."""
-    return Source(path) if path.is_file() else Source(path, read_bytes(path))
+    return Source(path, stamp=_stamp(path)) if path.is_file() else Source(path, read_bytes(path))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What a change gives another value: a file's size, and the time of its last change in ns."""
+    if not path.is_file():
+        return 0, 0
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns
 
 
 def read_bytes(path: Path) -> bytes:

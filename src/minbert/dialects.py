@@ -1,4 +1,4 @@
-"""A file's lines -> rows of cells, by the rules of CSV, cut by tabs, or as JSON objects; a bad row says what is wrong."""
+"""A file's lines -> rows of cells, by the rules of CSV, cut at separators, or as JSON objects; a bad row says why."""
 
 import csv
 import json

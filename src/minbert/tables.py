@@ -33,6 +33,7 @@ SUFFIXES: dict[str, FileFormat] = {
     ".parquet": "parquet",
 }
 
+SCALARS = {str, int, float, bool}
 BLOCK = 16_384  # rows of a Parquet file that are held at once
 
 
@@ -284,20 +285,67 @@ def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]
 
     In a .tsv a cell that holds a tab or a line break is quoted; such a file reads back with quoting = "csv".
     """
-    file_format = format_of(path)
+    types = ColumnTypes(len(header))
+    if format_of(path) == "parquet":
+        types.add(rows)
+    content = as_bytes(format_of(path), header, rows, types)
     with replacing(path) as temporary:
-        if file_format == "parquet":
-            _frame(header, rows).write_parquet(temporary)
-            return
-        with temporary.open("w", encoding="utf-8", newline="") as handle:
-            if file_format == "jsonl":
-                names = _distinct(header)
-                for row in rows:
-                    cells = dict(zip(names, map(_finite, row), strict=True))
-                    handle.write(json.dumps(cells, ensure_ascii=False, allow_nan=False) + "\n")
-                return
-            for row in (header, *rows):
-                handle.write(_delimited(row, "\t" if file_format == "tsv" else ",") + "\n")
+        temporary.write_bytes(content)
+
+
+class ColumnTypes:
+    """Which columns of a Parquet file must be text, gathered from all its rows before any of them is written.
+
+    A column has one type; one of mixed types or of whole numbers beyond 64 bits, as JSON allows, becomes text.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.texts: set[int] = set()
+        self._types: list[set[type]] = [set() for _ in range(width)]
+        self._nested: dict[int, Any] = {}
+
+    def add(self, rows: Sequence[Sequence[Cell]]) -> None:
+        for place, types in enumerate(self._types):
+            cells = [row[place] for row in rows if row[place] is not None]
+            types |= {type(cell) for cell in cells}
+            large = any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in cells)
+            if len(types) > 1 or large or not (types <= SCALARS or self._is_one(place, cells)):
+                self.texts.add(place)
+
+    def _is_one(self, place: int, cells: list[Cell]) -> bool:
+        """Whether lists, dates and the like go into one column with those that came before."""
+        try:
+            found = pl.DataFrame({"": cells}, infer_schema_length=None).clear()
+            self._nested[place] = pl.concat([self._nested.get(place, found), found], how="vertical_relaxed")
+        except (pl.exceptions.PolarsError, TypeError):
+            return False
+        return True
+
+
+def as_bytes(
+    file_format: FileFormat,
+    header: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    types: ColumnTypes,
+    begins: bool = True,
+) -> bytes:
+    """Rows as a file of a format holds them: CSV and TSV with the header where the file `begins` with them, JSON lines
+    alone, Parquet as a file of its own. `types` matter to Parquet; columns that they do not know are of one type."""
+    if file_format == "parquet":
+        content = io.BytesIO()
+        _frame(header, rows, types).write_parquet(content)
+        return content.getvalue()
+    if file_format == "jsonl":
+        names = _distinct(header)
+        lines = [
+            json.dumps(dict(zip(names, map(_finite, row), strict=True)), ensure_ascii=False, default=as_text)
+            for row in rows
+        ]
+    else:
+        lines = [
+            _delimited(row, "\t" if file_format == "tsv" else ",") for row in (*([header] if begins else []), *rows)
+        ]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _delimited(cells: Sequence[Cell], separator: str) -> str:
@@ -312,14 +360,12 @@ def _finite(cell: Cell) -> Cell:
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
-def _frame(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> pl.DataFrame:
-    """Columns of one type each; one of mixed types or of whole numbers beyond 64 bits, as JSON allows, becomes text."""
+def _frame(header: Sequence[str], rows: Sequence[Sequence[Cell]], types: ColumnTypes) -> pl.DataFrame:
     columns: dict[str, list[Any]] = {}
     for place, name in enumerate(_distinct(header)):
         cells = [row[place] for row in rows]
-        mixed = len({type(cell) for cell in cells if cell is not None}) > 1
-        large = any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in cells)
-        columns[name] = [None if cell is None else as_text(cell) for cell in cells] if mixed or large else cells
+        is_text = place in types.texts
+        columns[name] = [None if cell is None else as_text(cell) for cell in cells] if is_text else cells
     return pl.DataFrame(columns, infer_schema_length=None)
 
 

@@ -11,11 +11,12 @@ import typer
 
 from minbert.cli.compare import compare
 from minbert.cli.data import data_app
+from minbert.cli.embed import embed
 from minbert.cli.evaluate import evaluate
 from minbert.cli.experiment import experiment_app
 from minbert.cli.report import report
 from minbert.cli.train import demo, train
-from minbert.cli.use import embed, predict
+from minbert.cli.use import predict
 from minbert.errors import MinbertError, RunInterruptedError
 
 app = typer.Typer(

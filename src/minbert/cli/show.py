@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import shutil
 import sys
 import time
@@ -18,7 +19,7 @@ from rich.table import Table
 from minbert.errors import printable, shown
 
 if TYPE_CHECKING:
-    from minbert.data import Reading
+    from minbert.data import BadRow, Reading
     from minbert.evaluation import Evaluation
     from minbert.jobs import Job, TaskPlan
     from minbert.model import MultitaskModel, Prediction
@@ -48,6 +49,11 @@ def program() -> str:
         return "minbert"
     called = Path(sys.argv[0])
     return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)
+
+
+def resuming() -> str:
+    """The command that goes on with what this one has begun."""
+    return shlex.join([program(), *(word for word in sys.argv[1:] if word not in ("--force", "--resume")), "--resume"])
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
@@ -144,10 +150,17 @@ def leaderboard(evaluation: Evaluation) -> float | None:
 def show_reading(file: str, reading: Reading) -> None:
     """What in a file deserves a look, and every row that was left out."""
     show_warnings(file, reading.warnings)
-    if reading.bad_rows:
-        console(is_error=True).print(f"{file}: skipped {len(reading.bad_rows)} of {reading.rows:,} rows:")
-        for bad in reading.bad_rows:
-            console(is_error=True).print(f"  {bad}", soft_wrap=True)
+    show_skipped(file, reading.bad_rows, len(reading.bad_rows), reading.rows)
+
+
+def show_skipped(file: str, listed: Sequence[BadRow], bad: int, rows: int) -> None:
+    """The rows of a file that were left out; where not all of them are listed, how many more there are."""
+    if bad:
+        console(is_error=True).print(f"{file}: skipped {bad} of {rows:,} rows:")
+    for row in listed:
+        console(is_error=True).print(f"  {row}", soft_wrap=True)
+    if bad > len(listed):
+        console(is_error=True).print(f"  and {bad - len(listed):,} more")
 
 
 def show_warnings(file: str, warnings: Iterable[str]) -> None:

@@ -1,25 +1,26 @@
-"""`minbert predict` and `embed`: a trained model at work."""
+"""`minbert predict`: lines or the rows of a file -> a trained model's answers."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from minbert.cli.inputs import may_write, texts_of
+from minbert.cli.inputs import may_grow
+from minbert.cli.rows import GoOnOption, grow, look_at
 from minbert.cli.train import ForceOption, SkipOption
 from minbert.errors import DataError, ModelError, counted, near
 
 if TYPE_CHECKING:
-    from minbert.data import Reading
+    from minbert.inference.bulk import Window
     from minbert.model import MultitaskModel
-    from minbert.predictions import Predictions
-    from minbert.tables import Cell, Quoting, Table
+    from minbert.tables import Quoting, TableFile
     from minbert.tasks import Task
 
 ModelArgument = Annotated[Path, typer.Argument(help="A run's folder or a model's, such as runs/demo/best.")]
@@ -51,12 +52,14 @@ def predict(
         Literal["course"] | None, typer.Option("--format", help="course: the course's prediction file, to the byte.")
     ] = None,
     skip_bad_rows: SkipOption = False,
+    resume: GoOnOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer new texts: lines on standard input (a tab between a pair's texts), or the rows of a file."""
+    from minbert.decoding import BY_OPTIONS
     from minbert.model import MultitaskModel
-    from minbert.tables import format_of
+    from minbert.tables import format_of, open_table
 
     if input_file is None and (output or file_format or column or encoding or quoting):
         raise DataError(
@@ -65,52 +68,26 @@ def predict(
         )
     if file_format and output is None:
         raise DataError("--format course writes a file; name it with --output")
-    if output is not None:
-        may_write(output, input_file, force)
+    if resume and output is None:
+        raise DataError("--resume goes on with a file of answers; name it with --output")
+    if output is not None and input_file is not None:
+        may_grow(output, input_file, resume, force)
         if file_format is None:
             format_of(output)
     loaded = MultitaskModel.from_pretrained(model)
     name = chosen(loaded, task)
     if input_file is None:
         _answer_lines(loaded, name, as_json)
-    else:
-        task_here = _as_told(name, loaded.tasks[name], column or [], encoding, quoting)
-        _answer_file(loaded, name, task_here, input_file, output, file_format is not None, skip_bad_rows, as_json)
-
-
-def embed(
-    model: Annotated[str, typer.Argument(help="A run's folder, a model's, a BERT checkpoint's, or minilm.")],
-    input_file: Annotated[Path, typer.Option("--input", help="CSV, TSV, JSON lines, Parquet, or .txt by lines.")],
-    output: Annotated[Path, typer.Option(help="The .npy file to write: float32, a row a text.")],
-    column: Annotated[str | None, typer.Option(help="Column of the texts; not needed where there is only one.")] = None,
-    encoding: EncodingOption = None,
-    quoting: QuotingOption = None,
-    pooling: Annotated[Literal["mean", "cls", "cls-raw"], typer.Option(help="How tokens become one vector.")] = "mean",
-    normalize: Annotated[bool, typer.Option("--normalize", help="Give every vector length 1.")] = False,
-    force: ForceOption = False,
-) -> None:
-    """Turn texts into vectors."""
-    import numpy as np
-
-    from minbert.cli.show import messages
-    from minbert.files import replacing
-    from minbert.labels import is_blank
-    from minbert.model import MultitaskModel
-
-    if output.suffix != ".npy":
-        raise DataError(f"{output}: vectors are written as .npy; name the file so")
-    may_write(output, input_file, force)
-    texts = texts_of(input_file, column, encoding, quoting)
-    loaded = MultitaskModel.from_encoder(model, pooling)
-    vectors = loaded.embed(texts, pooling, normalize)
-    with replacing(output) as temporary, temporary.open("wb") as handle:
-        np.save(handle, vectors)
-    rows, size = vectors.shape
-    vectors_of = f"{counted(rows, 'vector')} of {size} numbers"
-    messages.print(f"{vectors_of} in {output}; texts are cut at {loaded.max_length} tokens")
-    blank = sum(is_blank(text) for text in texts)
-    if blank:
-        messages.print(f"warning: {counted(blank, 'blank text')}, with the vector of no text")
+        return
+    told = _as_told(name, loaded.tasks[name], column or [], encoding, quoting)
+    file = open_table(input_file, told.format, told.encoding, told.quoting, BY_OPTIONS)
+    if output is None:
+        _print_file(loaded, name, told.model_copy(update={"id": None}), file, skip_bad_rows, as_json)
+    elif file_format:
+        ids = told.id or ("id" if "id" in file.header else None)
+        _write_course(loaded, name, told.model_copy(update={"id": ids}), file, model, output, skip_bad_rows, resume)
+    else:  # a row keeps its columns, ids and all
+        _write_table(loaded, name, told.model_copy(update={"id": None}), file, model, output, skip_bad_rows, resume)
 
 
 def chosen(model: MultitaskModel, task: str | None) -> str:
@@ -134,7 +111,8 @@ def _answer_lines(model: MultitaskModel, task: str, as_json: bool) -> None:
     for number, line in enumerate(lines, start=1):
         if pair and line.count("\t") != 1:
             raise DataError(f"standard input, line {number}: task '{task}' takes two texts with one tab between them")
-    _print_answers(model, task, [line.split("\t") for line in lines] if pair else lines, as_json)
+    with _in_peace():
+        _print_answers(model, task, [line.split("\t") for line in lines] if pair else lines, as_json)
 
 
 def _standard_input() -> list[str]:
@@ -160,69 +138,97 @@ def _as_told(name: str, task: Task, columns: list[str], encoding: str | None, qu
     return task.model_copy(update=told)
 
 
-def _answer_file(
+def _print_file(
+    model: MultitaskModel, name: str, task: Task, file: TableFile, skip_bad_rows: bool, as_json: bool
+) -> None:
+    """Answers the rows of a file line by line on standard output."""
+    from minbert.inference.bulk import windows
+
+    look_at(file, task, skip_bad_rows)
+    with _in_peace():
+        for window in windows(file, task):
+            texts = window.examples.texts
+            inputs = texts[0] if len(texts) == 1 else [list(pair) for pair in zip(*texts, strict=True)]
+            _print_answers(model, name, inputs, as_json)
+
+
+def _write_table(
     model: MultitaskModel,
     name: str,
     task: Task,
-    file: Path,
-    output: Path | None,
-    course: bool,
+    file: TableFile,
+    folder: Path,
+    output: Path,
     skip_bad_rows: bool,
-    as_json: bool,
+    resume: bool,
 ) -> None:
-    """Answers the rows of a file: into another file, else line by line on standard output."""
-    from minbert.cli.show import messages, show_reading
-    from minbert.data import examine
-    from minbert.decoding import BY_OPTIONS
-    from minbert.predictions import write_course
-    from minbert.tables import read_table, write_table
+    """Answers the rows of a file into another file, beside their own columns."""
+    from minbert.inference.bulk import answer_with, origin, with_answers
+    from minbert.tables import ColumnTypes, format_of
 
-    table = read_table(file, task.format, task.encoding, task.quoting, BY_OPTIONS)
-    ids = task.id or ("id" if "id" in table.header else None)
-    task = task.model_copy(update={"id": ids if course else None})  # elsewhere a row keeps its columns, ids and all
-    reading = examine(table, task, labelled=False).without_bad_rows(skip_bad_rows)
-    show_reading(str(file), reading)
-    if output is None:
-        texts = reading.examples.texts
-        inputs = texts[0] if len(texts) == 1 else [list(pair) for pair in zip(*texts, strict=True)]
-        _print_answers(model, name, inputs, as_json)
-        return
-    encoded = model.encode(name, reading.examples)
-    answered, notes = model.predict_encoded(name, encoded), model.notes(encoded, reading.examples)
-    if course:
-        write_course(output, name, task, answered)
-    else:
-        write_table(output, *_with_answers(table, task, reading, answered, notes))
-    noted = "".join(f", {number:,} {note}" for note, number in Counter(filter(None, notes)).items())
-    messages.print(f"{counted(len(notes), 'answer')} in {output}{noted}; texts are cut at {task.max_length} tokens")
+    kind, types = format_of(output), ColumnTypes(len(file.header))
+    make = with_answers(file, task, answer_with(model, name), kind, types)
+
+    def look(window: Window) -> None:
+        if kind == "parquet":
+            types.add(list(window.kept.values()))
+
+    found = look_at(file, task, skip_bad_rows, look)
+    made_from = origin(file, folder, _options(name, task, skip_bad_rows, kind))
+    counts = grow(output, made_from, resume, kind == "parquet", file, task, make, found)
+    _tell(output, counts, task)
 
 
-def _print_answers(model: MultitaskModel, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
-    """An answer a line; a reader that has seen enough, such as `head`, ends it in peace."""
-    from minbert.cli.show import show_answers
+def _write_course(
+    model: MultitaskModel,
+    name: str,
+    task: Task,
+    file: TableFile,
+    folder: Path,
+    output: Path,
+    skip_bad_rows: bool,
+    resume: bool,
+) -> None:
+    """Answers the rows of a file into the course's file."""
+    from minbert.inference.bulk import answer_with, check_course_ids, in_course_layout, origin
 
+    found = look_at(file, task, skip_bad_rows, check_course_ids)
+    made_from = origin(file, folder, _options(name, task, skip_bad_rows, "course"))
+    make = in_course_layout(name, task, answer_with(model, name))
+    counts = grow(output, made_from, resume, False, file, task, make, found)
+    _tell(output, counts, task)
+
+
+def _options(name: str, task: Task, skip_bad_rows: bool, layout: str) -> dict[str, object]:
+    """What decides, beside the input and the model, what is written."""
+    reading = task.model_dump(include={"text", "id", "format", "encoding", "quoting"})
+    return {"task": name, "reading": reading, "skip": skip_bad_rows, "layout": layout}
+
+
+def _tell(output: Path, counts: Mapping[str, int], task: Task) -> None:
+    from minbert.cli.show import messages
+
+    answers = counted(counts.get("answer", 0), "answer")
+    noted = "".join(f", {number:,} {note}" for note, number in counts.items() if note != "answer")
+    messages.print(f"{answers} in {output}{noted}; texts are cut at {task.max_length} tokens")
+
+
+@contextlib.contextmanager
+def _in_peace() -> Iterator[None]:
+    """A reader that has seen enough, such as `head`, ends what prints in peace."""
     try:
-        if as_json:
-            for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
-                print(json.dumps({"input": given} | vars(prediction), ensure_ascii=False))
-        else:
-            show_answers(model, task, inputs)
+        yield
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
 
 
-def _with_answers(
-    table: Table, task: Task, reading: Reading, answered: Predictions, notes: list[str]
-) -> tuple[list[str], list[list[Cell]]]:
-    """The table's own columns, then the answer's, then a note on blank and cut texts."""
-    from minbert.predictions import columns, rows
+def _print_answers(model: MultitaskModel, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
+    """An answer a line."""
+    from minbert.cli.show import show_answers
 
-    added = [*columns(task), "note"]
-    taken = [name for name in added if name in table.header]
-    if taken:
-        raise DataError(f"{table.path} has a column '{taken[0]}' already; rename it, since the answers take that name")
-    bad = {row.row for row in reading.bad_rows}
-    kept = [cells for row, cells in enumerate(table.rows, start=1) if row not in bad]
-    answers = zip(kept, rows(task, answered), notes, strict=True)
-    return [*table.header, *added], [[*own, *answer, note] for own, answer, note in answers]
+    if as_json:
+        for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
+            print(json.dumps({"input": given} | vars(prediction), ensure_ascii=False))
+    else:
+        show_answers(model, task, inputs)
