@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO
 
 from minbert.errors import DataError, shown
 
@@ -40,7 +39,7 @@ class Source:
     content: bytes | None = None
     stamp: tuple[int, int] | None = None
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedReader | io.BytesIO:
         """Raises DataError where the file is missing or no file."""
         if self.content is not None:
             return io.BytesIO(self.content)

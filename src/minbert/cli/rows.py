@@ -1,4 +1,4 @@
-"""A file of rows and how a window of them is answered -> the output, and on the way what was found and how far it is."""
+"""A file of rows, and how a window of it is answered -> the output, and what was found and how far it is on the way."""
 
 from __future__ import annotations
 

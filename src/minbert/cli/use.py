@@ -167,13 +167,13 @@ def _write_table(
     from minbert.tables import ColumnTypes, format_of
 
     kind, types = format_of(output), ColumnTypes(len(file.header))
-    make = with_answers(file, task, answer_with(model, name), kind, types)
 
     def look(window: Window) -> None:
         if kind == "parquet":
             types.add(list(window.kept.values()))
 
     found = look_at(file, task, skip_bad_rows, look)
+    make = with_answers(file, task, answer_with(model, name), kind, types)
     made_from = origin(file, folder, _options(name, task, skip_bad_rows, kind))
     counts = grow(output, made_from, resume, kind == "parquet", file, task, make, found)
     _tell(output, counts, task)

@@ -111,7 +111,7 @@ def survey(
     task: Task,
     skip_bad_rows: bool,
     remedy: str = SKIPPING,
-    look: Callable[[Window], None] = lambda window: None,
+    look: Callable[[Window], None] | None = None,
     size: int = WINDOW,
 ) -> Survey:
     """Looks at every row, and lets `look` do so. Raises DataError, naming the first bad one, unless they are to be
@@ -120,7 +120,8 @@ def survey(
     for window in windows(file, task, size):
         bad, last = bad + len(window.bad_rows), window.last
         found += window.bad_rows[: LISTED - len(found)]
-        look(window)
+        if look:
+            look(window)
     if found and not skip_bad_rows:
         raise refusal(found[0], bad, remedy)
     return Survey(last, bad, found)

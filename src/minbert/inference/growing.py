@@ -26,10 +26,10 @@ class Progress:
     hold.
     """
 
-    made_from: Mapping[str, str]
+    made_from: dict[str, str]
     rows: int = 0
     size: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, target: Path) -> Self | None:
@@ -44,7 +44,7 @@ class Progress:
 
     def after(self, rows: int, size: int, counts: Mapping[str, int]) -> Self:
         """So many rows later."""
-        total = {name: self.counts.get(name, 0) + counts.get(name, 0) for name in self.counts | counts}
+        total = {name: self.counts.get(name, 0) + counts.get(name, 0) for name in self.counts | dict(counts)}
         return replace(self, rows=rows, size=size, counts=total)
 
 
@@ -165,8 +165,8 @@ def growing(target: Path, made_from: Mapping[str, str], resume: bool, in_parts: 
         changed = [name for name, digest in made_from.items() if found.made_from.get(name) != digest]
         if changed:
             raise RunError(
-                f"{target} was begun with another {' and another '.join(changed)}; give those again, or begin anew with "
-                "--force"
+                f"{target} was begun with another {' and another '.join(changed)}; give those again, or begin anew "
+                "with --force"
             )
         output = Growing(target, found, Parts if in_parts else Appended)
         try:
