@@ -88,7 +88,7 @@ class Block:
     """A window's part of the output, and how many rows of each sort it has."""
 
     content: bytes
-    counts: Counter[str]
+    counts: dict[str, int]
 
 
 Answer = Callable[[Examples], Answered]
@@ -208,5 +208,5 @@ def origin(file: TableFile, model: Path, options: Mapping[str, object]) -> dict[
     }
 
 
-def _counts(noun: str, notes: list[str]) -> Counter[str]:
-    return Counter({noun: len(notes)}) + Counter(filter(None, notes))
+def _counts(noun: str, notes: list[str]) -> dict[str, int]:
+    return {noun: len(notes), **Counter(filter(None, notes))}

@@ -42,6 +42,10 @@ class Progress:
         except (ValueError, TypeError):
             raise RunError(f"{file} is damaged; begin anew with --force") from None
 
+    def keep(self, target: Path) -> None:
+        """Writes it beside an output."""
+        write_text(progress_file(target), json.dumps(asdict(self), indent=1) + "\n")
+
     def after(self, rows: int, size: int, counts: Mapping[str, int]) -> Self:
         """So many rows later."""
         total = {name: self.counts.get(name, 0) + counts.get(name, 0) for name in self.counts | dict(counts)}
@@ -134,18 +138,15 @@ class Growing:
     def append(self, block: bytes, rows: int, counts: Mapping[str, int]) -> None:
         """Adds what came of the input up to a number of rows; when this returns, a kill cannot take it back."""
         with told(self.target):
-            size = self.grower.add(block)
-            self._keep(self.progress.after(rows, size, counts))
+            progress = self.progress.after(rows, self.grower.add(block), counts)
+            progress.keep(self.target)
+        self.progress = progress
 
     def finish(self) -> None:
         with told(self.target):
             self.grower.finish()
             progress_file(self.target).unlink()
             self.grower.clear()
-
-    def _keep(self, progress: Progress) -> None:
-        write_text(progress_file(self.target), json.dumps(asdict(progress), indent=1) + "\n")
-        self.progress = progress
 
 
 @contextlib.contextmanager
@@ -156,19 +157,21 @@ def growing(target: Path, made_from: Mapping[str, str], resume: bool, in_parts: 
     else, and where another process writes the same file.
     """
     make_folder(target.parent)
-    with one_writer_of(target), told(target):
+    with one_writer_of(target):
         found = Progress.of(target) if resume else None
         if found is None:
-            target.unlink(missing_ok=True)
             found = Progress(dict(made_from))
-            write_text(progress_file(target), json.dumps(asdict(found), indent=1) + "\n")
+            with told(target):
+                target.unlink(missing_ok=True)
+            found.keep(target)
         changed = [name for name, digest in made_from.items() if found.made_from.get(name) != digest]
         if changed:
             raise RunError(
                 f"{target} was begun with another {' and another '.join(changed)}; give those again, or begin anew "
                 "with --force"
             )
-        output = Growing(target, found, Parts if in_parts else Appended)
+        with told(target):
+            output = Growing(target, found, Parts if in_parts else Appended)
         try:
             yield output
             output.finish()
