@@ -278,7 +278,7 @@ def test_vectors_have_a_head_for_all_of_them(tmp_path: Path) -> None:
     with growing(output, {}, False) as growth:
         steps = fill(growth, file, task, as_vectors(embed, len(texts), 3), 2)
         next(steps)
-        with pytest.raises(ValueError, match="read all data|reshape"):  # half of it cannot be taken for the whole
+        with pytest.raises(ValueError, match=r"read all data|reshape"):  # half of it cannot be taken for the whole
             np.load(output)
         list(steps)
         assert growth.progress.counts == {"vector": 5, "blank": 1}
