@@ -1,0 +1,185 @@
+"""Sheets of several files -> tasks with their splits, by the files' names and columns; every guess is said."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from minbert.errors import DataError, counted, several
+from minbert.prepare.roles import Roles, classes_of, decide
+from minbert.prepare.sheet import Column, Sheet, joined
+from minbert.tasks import SPLITS, Split
+
+SPLIT_NAMES: dict[str, Split] = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("dev", "devel", "development", "valid", "validation", "val"), "dev"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+PART = re.compile(r"\d*|of|part|shard", re.IGNORECASE)  # words of a shard's name: train-00000-of-00002
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A file, the words of its name, and the split that they tell; `task` are those that are left, shards' numbers
+    aside; `after` stand behind the split."""
+
+    sheet: Sheet
+    task: str
+    split: Split | None
+    after: str
+
+    @property
+    def is_named_apart(self) -> bool:
+        """Whether a task's name stands before the split."""
+        return self.split is not None and self.task not in ("", self.after)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A task's files by split, with what its columns are. `dev_names` name dev sets, where there are several.
+
+    `assumed` says what neither names nor columns told for certain, and which files are left out, and why.
+    """
+
+    name: str
+    roles: Roles
+    files: dict[Split, list[Sheet]]
+    dev_names: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+
+    @property
+    def labelled(self) -> list[Sheet]:
+        return [*self.files["train"], *self.files["dev"]]
+
+    @property
+    def label_columns(self) -> list[Column]:
+        """The label's column in every labelled file, file by file."""
+        return [sheet.columns[name] for sheet in self.labelled for name in self.roles.label]
+
+
+def grouped(sheets: Sequence[Sheet]) -> list[Group]:
+    """Raises DataError where a task has no file to learn from, or columns make none."""
+    by_folder = len({sheet.path.absolute().parent for sheet in sheets}) > 1
+    placed = [_placed(sheet, by_folder) for sheet in sheets]
+    members: dict[str, list[Placed]] = {}
+    for file in placed:
+        members.setdefault(file.task, []).append(file)
+    merged = _with_strays(_alike(members))
+    return [_group(name or _folder(files), files) for name, files in merged.items()]
+
+
+def _placed(sheet: Sheet, by_folder: bool) -> Placed:
+    """By the last word of a file's name that is a split; else by its folder's, as in train/0000.parquet, where files
+    come from several."""
+    words = re.split(r"[-_. ]+", sheet.path.stem)
+    at = [place for place, word in enumerate(words) if word.lower() in SPLIT_NAMES]
+    named = [word for word in words if not PART.fullmatch(word)]
+    if not at:
+        split = SPLIT_NAMES.get(sheet.path.absolute().parent.name.lower()) if by_folder else None
+        return Placed(sheet, "-".join(named), split, "")
+    before, after = words[: at[-1]], [word for word in words[at[-1] + 1 :] if not PART.fullmatch(word)]
+    return Placed(sheet, "-".join(before or after), SPLIT_NAMES[words[at[-1]].lower()], "-".join(after))
+
+
+def _folder(files: Sequence[Placed]) -> str:
+    """A name for a task whose files' names say nothing but their splits: their folder's."""
+    folder = files[0].sheet.path.absolute().parent
+    return folder.parent.name if folder.name.lower() in SPLIT_NAMES else folder.name
+
+
+def _alike(members: dict[str, list[Placed]]) -> dict[str, list[Placed]]:
+    """Files whose names tell no split are one task where columns and classes are the same."""
+    kinds: dict[object, str] = {}
+    merged: dict[str, list[Placed]] = {}
+    for name, files in members.items():
+        alike: object = name
+        if all(file.split is None for file in files) and (roles := _roles(files)):
+            classes = classes_of([file.sheet.columns[c] for file in files for c in roles.label], roles)
+            alike = (roles.kind, tuple(roles.texts), tuple(roles.label), tuple(classes), roles.range)
+        merged.setdefault(kinds.setdefault(alike, name), []).extend(files)
+    return merged
+
+
+def _with_strays(members: dict[str, list[Placed]]) -> dict[str, list[Placed]]:
+    """Files that can only be test files, or that bear another name, go to the one task whose texts they have."""
+    learning = {
+        name: roles
+        for name, files in members.items()
+        if not all(file.split in ("dev", "test") for file in files) and (roles := _roles(_to_learn(files)))
+    }
+    merged = {name: list(files) for name, files in members.items() if name in learning or not learning}
+    for name, files in members.items():
+        if name in merged:
+            continue
+        homes = [
+            home for home, roles in learning.items() if all(set(roles.texts) <= set(f.sheet.columns) for f in files)
+        ]
+        if len(homes) != 1 or any(file.is_named_apart for file in files):
+            merged[name] = list(files)  # a task of its own, if it can be
+            continue
+        merged[homes[0]] += [file if file.split else replace(file, split="test") for file in files]
+    return merged
+
+
+def _to_learn(files: Sequence[Placed]) -> list[Placed]:
+    """The files that decide what columns are: train's, else those without a split, else dev's, else test's."""
+    for split in ("train", None, "dev", "test"):
+        if found := [file for file in files if file.split == split]:
+            return found
+    return []
+
+
+def _roles(files: Sequence[Placed]) -> Roles | None:
+    try:
+        return decide(joined([file.sheet for file in files]), str(files[0].sheet.path))
+    except DataError:
+        return None
+
+
+def _group(name: str, files: Sequence[Placed]) -> Group:
+    train = _to_learn(files)
+    where = str(train[0].sheet.path)
+    roles = decide(joined([file.sheet for file in train]), where)
+    others = {split: [f for f in files if f.split == split and f not in train] for split in SPLITS}
+    assumed = list(_guesses(train, others))
+    kept: dict[Split, list[Placed]] = {"train": list(train), "dev": [], "test": []}
+    for split in ("dev", "test"):
+        for file in others[split]:
+            if reason := _lacking(file.sheet, roles, split):
+                assumed.append(f"{file.sheet.path} is left out: {reason}")
+            else:
+                kept[split].append(file)
+    everything = [file.sheet for of_split in kept.values() for file in of_split]
+    if roles.id is not None and not all(roles.id in s.columns and s.columns[roles.id].is_id for s in everything):
+        assumed.append(f"'{roles.id}' is no id in every file, so row numbers are the ids")
+        roles = replace(roles, id=None)
+    names = [file.after or file.task for file in kept["dev"]]
+    several_sets = len(set(names)) == len(names) > 1
+    sheets: dict[Split, list[Sheet]] = {split: [file.sheet for file in of_split] for split, of_split in kept.items()}
+    return Group(name, roles, sheets, names if several_sets else [], assumed)
+
+
+def _guesses(train: Sequence[Placed], others: dict[Split, list[Placed]]) -> Iterator[str]:
+    """What was assumed of the files to learn from, where their names do not say it."""
+    said, names = train[0].split, several([file.sheet.path.name for file in train], 4).replace("; ", ", ")
+    if said in ("dev", "test"):
+        yield f"{names}: the name says {said}, but without a train file this is what there is to learn from"
+    elif said is None and len(train) > 1:
+        yield (
+            f"{names}: the names tell no split and columns and classes agree, so all {len(train)} are to learn from; "
+            "if one is for choosing, name it in dev and take out holdout"
+        )
+    elif said is None and any(others.values()):
+        yield f"{names}: the name tells no split, so it is to learn from"
+    if unsaid := [file.sheet.path.name for of in others.values() for file in of if file.task != train[0].task]:
+        yield f"{', '.join(unsaid)}: taken for a file of this task, since it has the same columns of texts"
+
+
+def _lacking(sheet: Sheet, roles: Roles, split: Split) -> str | None:
+    """Why a file can be no dev or test file of a task, or None."""
+    needed = roles.texts + (roles.label if split == "dev" else [])
+    missing = [name for name in needed if name not in sheet.columns]
+    if missing:
+        return f"it has no column '{missing[0]}'"
+    if split == "dev" and not any(sheet.columns[name].filled for name in roles.label):
+        return f"its column '{roles.label[0]}' is blank, and dev needs labels in {counted(sheet.rows, 'row')}"
+    return None
