@@ -11,7 +11,8 @@ from minbert.cli.train import ForceOption
 from minbert.errors import RecipeError, RunError, counted
 
 if TYPE_CHECKING:
-    from minbert.prepare.propose import Proposal
+    from minbert.prepare.propose import Proposal, Readings
+    from minbert.tasks import Task
 
 
 def init(
@@ -22,7 +23,7 @@ def init(
     force: ForceOption = False,
 ) -> None:
     """Look at files of examples and propose a recipe that trains on them, with a reason beside every choice."""
-    from minbert.cli.show import messages, program, results, table
+    from minbert.cli.show import messages, program, results
     from minbert.files import check_place, write_text
     from minbert.prepare.propose import name_of, propose
 
@@ -39,21 +40,18 @@ def init(
     write_text(target, proposal.text)
     for remark in proposal.remarks:
         messages.print(remark, soft_wrap=True)
-    results.print(table(f"Proposed in {target}", ("task", "kind", "text", "label", *SPLITS), _rows(proposal), left=4))
+    for name, task in proposal.tasks.items():
+        results.print(f"{name}: {_summary(task, proposal.readings[name])}", soft_wrap=True)
+    results.print(f"recipe {target}", soft_wrap=True)
     messages.print(f"read it, and go on with: {program()} train {target}{_skipping(proposal)}", soft_wrap=True)
 
 
-SPLITS = ("train", "dev", "test")
-
-
-def _rows(proposal: Proposal) -> list[list[str]]:
-    """A line of the table for each task: what it is, and its usable rows by split."""
-    rows = []
-    for name, task in proposal.tasks.items():
-        readings = {str(split): f"{len(reading.examples):,}" for split, reading in proposal.readings[name].items()}
-        label = f"{len(task.label_columns)} columns" if task.has_column_per_label else task.label_columns[0]
-        rows.append([name, task.kind, ", ".join(task.text_columns), label, *(readings.get(s, "") for s in SPLITS)])
-    return rows
+def _summary(task: Task, readings: Readings) -> str:
+    """What a task is in a line, with its usable rows by split."""
+    label = f"{len(task.label_columns)} label columns" if task.has_column_per_label else task.label_columns[0]
+    rows = ", ".join(f"{len(reading.examples):,} {split}" for split, reading in readings.items())
+    held = " (held back)" if task.holdout and "dev" in readings else ""
+    return f"{task.kind} of {' and '.join(task.text_columns)} by {label}; rows: {rows}{held}"
 
 
 def _skipping(proposal: Proposal) -> str:

@@ -35,27 +35,38 @@ Readings = Mapping[Split, Reading]
 
 @dataclass(frozen=True)
 class Draft:
-    """A task on its way into a recipe. Files are as the user named them; `remarks` are on the whole of it."""
+    """A task on its way into a recipe, with files as the user named them. `about` is on the whole of it; `doubts` are
+    what was assumed, and what looks wrong in the files."""
 
     name: str
     choices: list[Choice]
-    remarks: list[str]
-    is_built_in: bool = False
+    doubts: list[str]
+    about: str = ""
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether kind, columns and labels are the built-in task's, and need not be said."""
+        return "kind" not in self.values
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {choice.key: choice.value for choice in self.choices}
 
     @property
     def task(self) -> Task:
-        known = (
-            {key: value for key, value in BUILT_IN[self.name].items() if key not in SPLITS} if self.is_built_in else {}
-        )
-        return Task.model_validate(known | {choice.key: choice.value for choice in self.choices})
+        known = BUILT_IN[self.name] if self.is_built_in else {}
+        return Task.model_validate({key: value for key, value in known.items() if key not in SPLITS} | self.values)
 
     def with_choices(self, *more: Choice) -> "Draft":
         return replace(self, choices=[*self.choices, *more])
 
+    def with_doubts(self, *more: str) -> "Draft":
+        return replace(self, doubts=[*self.doubts, *more])
+
 
 @dataclass(frozen=True)
 class Proposal:
-    """A recipe's text, the tasks in it, what reading their files gave, and what was assumed or looks doubtful."""
+    """A recipe's text, the tasks in it, what reading their files gave; `remarks` are what is in doubt, by task."""
 
     text: str
     tasks: dict[str, Task]
@@ -81,7 +92,7 @@ def propose(files: Sequence[Path], output: Path) -> Proposal:
     recipe = load(tomllib.loads(text), data=output.parent, name=name_of(output))
     tasks = {draft.name: draft.task for draft in drafts}
     assert _placed(recipe.tasks) == _placed(tasks), "the recipe says what was checked"
-    return Proposal(text, tasks, readings, [f"task '{d.name}': {remark}" for d in drafts for remark in d.remarks])
+    return Proposal(text, tasks, readings, [f"task '{d.name}': {remark}" for d in drafts for remark in d.doubts])
 
 
 def name_of(output: Path) -> str:
@@ -134,14 +145,14 @@ def _draft(group: Group, name: str) -> Draft:
     files = [_files_choice(group, split) for split in SPLITS if group.files[split]]
     kind, *columns = group.roles.choices
     if name == _built_in_name(group):
-        known = f"a built-in task: {kind.value}, and its columns and labels are known"
-        return Draft(name, files, [known, *group.assumed], is_built_in=True)
-    draft = Draft(name, [kind, *files, *columns], list(group.assumed))
+        known = [f"{choice.key} {_inline(choice.value)}" for choice in (kind, *columns)]
+        return Draft(name, files, group.assumed, f"a built-in task, so that this is known: {', '.join(known)}")
+    draft = Draft(name, [kind, *files, *columns], group.assumed)
     draft = draft.with_choices(*_encoding(group))
     classes = classes_of(group.label_columns, group.roles)
     if 0 < len(classes) <= LISTED or (classes and _are_new_in_dev(group, classes)):
         draft = draft.with_choices(Choice("labels", classes))
-    draft.remarks.extend(near_duplicates(classes))
+    draft = draft.with_doubts(*near_duplicates(classes))
     if group.roles.range is not None:
         numbers = [number for column in group.label_columns for number in column.numbers]
         low, high = bounds(numbers)
@@ -192,7 +203,7 @@ def _measured(draft: Draft) -> tuple[Draft, Readings]:
     shares = balance(task, task.labels or [], of_train.examples.labels)
     draft = _weighted(_with_shares(draft, task, shares), task, shares)
     if bad := [row for reading in readings[draft.name].values() for row in reading.bad_rows]:
-        draft.remarks.append(f"{counted(len(bad), 'row')} cannot be used, the first: {bad[0]}")
+        draft = draft.with_doubts(f"{counted(len(bad), 'row')} cannot be used, the first: {bad[0]}")
     if task.dev is not None:
         return draft, readings[draft.name]
     return _held_back(draft, readings[draft.name])
@@ -215,8 +226,8 @@ def _held_back(draft: Draft, readings: Readings) -> tuple[Draft, Readings]:
             return with_dev, read_tasks({draft.name: with_dev.task}, skip_bad_rows=True)[1][draft.name]
         except DataError:
             reason = "rows share so many texts that none can be held back"
-    draft.remarks.append(f"{reason}, so no model can be chosen by dev scores; name a dev file if you have one")
-    return draft, readings
+    doubt = f"{reason}, so no model can be chosen by dev scores; name a dev file if you have one"
+    return draft.with_doubts(doubt), readings
 
 
 def _with_shares(draft: Draft, task: Task, shares: Sequence[Share]) -> Draft:
@@ -232,7 +243,7 @@ def _with_shares(draft: Draft, task: Task, shares: Sequence[Share]) -> Draft:
         else (f"{len(shares)} classes; the commonest and the rarest, by their share of rows in train: {figures}")
     )
     if draft.is_built_in:
-        return replace(draft, remarks=[*draft.remarks, said])
+        return replace(draft, about=f"{draft.about}; {said}")
     key = next(choice.key for choice in reversed(draft.choices) if choice.key in ("labels", "label"))
     return replace(
         draft,
@@ -277,7 +288,11 @@ def _text(drafts: Sequence[Draft], readings: Mapping[str, Readings], output: Pat
     if name_of(output) != output.stem:
         lines += ["", *_setting(Choice("name", name_of(output)))]
     for draft in drafts:
-        lines += ["", f"[tasks.{draft.name}]", *(line for remark in draft.remarks for line in _comment(remark))]
+        lines += [
+            "",
+            f"[tasks.{draft.name}]",
+            *(line for said in (draft.about, *draft.doubts) for line in _comment(said)),
+        ]
         for choice in sorted(draft.choices, key=lambda choice: ORDER.index(choice.key)):
             is_file = choice.key in SPLITS
             lines += _setting(replace(choice, value=_from(output.parent, choice.value)) if is_file else choice)
