@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,9 @@ def init(
     for name, task in proposal.tasks.items():
         results.print(f"{name}: {_summary(task, proposal.readings[name])}", soft_wrap=True)
     results.print(f"recipe {target}", soft_wrap=True)
-    messages.print(f"read it, and go on with: {program()} train {target}{_skipping(proposal)}", soft_wrap=True)
+    messages.print(
+        f"read it, and go on with: {program()} train {shlex.quote(str(target))}{_skipping(proposal)}", soft_wrap=True
+    )
 
 
 def _summary(task: Task, readings: Readings) -> str:

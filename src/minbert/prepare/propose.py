@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -144,11 +145,13 @@ def _draft(group: Group, name: str) -> Draft:
     """The task that columns and names make, before its rows are looked at."""
     files = [_files_choice(group, split) for split in SPLITS if group.files[split]]
     kind, *columns = group.roles.choices
+    encoding = _encoding(group)
     if name == _built_in_name(group):
         known = [f"{choice.key} {_inline(choice.value)}" for choice in (kind, *columns)]
-        return Draft(name, files, group.assumed, f"a built-in task, so that this is known: {', '.join(known)}")
-    draft = Draft(name, [kind, *files, *columns], group.assumed)
-    draft = draft.with_choices(*_encoding(group))
+        return Draft(
+            name, [*files, *encoding], group.assumed, f"a built-in task, so that this is known: {', '.join(known)}"
+        )
+    draft = Draft(name, [kind, *files, *columns, *encoding], group.assumed)
     classes = classes_of(group.label_columns, group.roles)
     if 0 < len(classes) <= LISTED or (classes and _are_new_in_dev(group, classes)):
         draft = draft.with_choices(Choice("labels", classes))
@@ -164,9 +167,7 @@ def _draft(group: Group, name: str) -> Draft:
 def _files_choice(group: Group, split: Split) -> Choice:
     sheets = group.files[split]
     files: list[str] = [sheet.path.as_posix() for sheet in sheets]
-    rows = (
-        " and ".join(f"{sheet.rows:,}" for sheet in sheets) if len(sheets) < 5 else f"{sum(s.rows for s in sheets):,}"
-    )
+    rows = f"{sum(sheet.rows for sheet in sheets):,}"
     said = {"train": "to learn from", "dev": "to choose the model by", "test": "to answer after training"}[split]
     if split == "dev" and group.dev_names:
         named = dict(zip(group.dev_names, files, strict=True))
@@ -278,21 +279,18 @@ def _weighted(draft: Draft, task: Task, shares: Sequence[Share]) -> Draft:
 def _text(drafts: Sequence[Draft], readings: Mapping[str, Readings], output: Path) -> str:
     """The recipe, with paths from its own folder."""
     bad = sum(len(reading.bad_rows) for splits in readings.values() for reading in splits.values())
-    skipping = " --skip-bad-rows" if bad else ""
+    where, skipping = shlex.quote(output.as_posix()), " --skip-bad-rows" if bad else ""
     lines = [
         *_comment("Proposed by minbert init from what the files hold. Correct what is wrong here, then:"),
-        f"#   minbert data check --recipe {output.as_posix()}",
-        f"#   minbert train {output.as_posix()}{skipping}",
+        f"#   minbert data check --recipe {where}",
+        f"#   minbert train {where}{skipping}",
         *_comment("Paths are relative to this file. A key that is not here has its default (docs/recipes.md)."),
     ]
     if name_of(output) != output.stem:
         lines += ["", *_setting(Choice("name", name_of(output)))]
     for draft in drafts:
-        lines += [
-            "",
-            f"[tasks.{draft.name}]",
-            *(line for said in (draft.about, *draft.doubts) for line in _comment(said)),
-        ]
+        lines += ["", f"[tasks.{draft.name}]"]
+        lines += [line for said in (draft.about, *draft.doubts) for line in _comment(said)]
         for choice in sorted(draft.choices, key=lambda choice: ORDER.index(choice.key)):
             is_file = choice.key in SPLITS
             lines += _setting(replace(choice, value=_from(output.parent, choice.value)) if is_file else choice)

@@ -38,12 +38,18 @@ LABEL_NAMES = (
     *("topics", "tags", "genres", "emotion", "emotions", "polarity", "stance", "similarity", "duplicate", "paraphrase"),
     *("entailment", "score", "rating", "stars", "relatedness", "judgment", "grade", "quality", "tag", "genre", "y"),
 )
+STRAY = 0.05  # a smaller share of other cells is a slip, for rows to be told about one by one
 MOST_NAME_WORDS = 4  # of a column's name; a header cell with more words is a row's text
 
 
 def name_words(name: str) -> list[str]:
     """The words of a column's name in lower case: gold_label, goldLabel and 'Gold Label' are the same two."""
     return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+
+
+def is_fraction(value: str) -> bool:
+    """Whether a value, as a class is spelled, is a number that is not whole."""
+    return as_number(value) is not None and re.fullmatch(r"-?\d+", value) is None
 
 
 @dataclass(frozen=True)
@@ -74,15 +80,16 @@ class Column:
 
     @cached_property
     def numbers(self) -> list[float]:
-        """The different values as numbers, where all of them are; else none."""
-        found = [as_number(value) for value in self.values]
-        return [] if None in found or not self.is_plain else sorted(number for number in found if number is not None)
+        """The different numbers in rising order, where nearly all cells are numbers; else none."""
+        found = {value: as_number(value) for value in self.values}
+        others = sum(self.values[value] for value, number in found.items() if number is None)
+        is_numeric = self.is_plain and others <= STRAY * len(self.filled)
+        return sorted({number for number in found.values() if number is not None}) if is_numeric else []
 
     @cached_property
     def fractions(self) -> int:
-        """Cells whose number is not whole, where all are numbers."""
-        is_whole = re.compile(r"-?\d+")
-        return sum(n for value, n in self.values.items() if not is_whole.fullmatch(value)) if self.numbers else 0
+        """Cells whose number is not whole, in a column of numbers."""
+        return sum(n for value, n in self.values.items() if is_fraction(value)) if self.numbers else 0
 
     @cached_property
     def mean_words(self) -> float:
@@ -112,7 +119,11 @@ class Column:
             return False
         if set(name_words(self.name)) & set(ID_NAMES) or re.search(r"(?:_id|I[dD])$", self.name):
             return not self.fractions
-        counts = bool(self.numbers) and not self.fractions and all(b - a == 1 for a, b in pairwise(self.numbers))
+        counts = (
+            len(self.numbers) == len(self.values)
+            and not self.fractions
+            and all(b - a == 1 for a, b in pairwise(self.numbers))
+        )
         return counts or all(re.fullmatch(r"(?=.*\d)[0-9a-fA-F-]{8,}", name) for name in names)
 
 
