@@ -9,7 +9,7 @@ from typing import Any
 
 from minbert.errors import DataError, counted, several, shown
 from minbert.labels import label_order
-from minbert.prepare.sheet import LABEL_NAMES, TEXT_NAMES, Column, name_words
+from minbert.prepare.sheet import LABEL_NAMES, STRAY, TEXT_NAMES, Column, is_fraction, name_words
 from minbert.tables import as_text, canonical_label
 from minbert.tasks import MOST_LABELS, Kind
 
@@ -22,7 +22,6 @@ PAIRS = (
 SCORES = ("score", "similarity", "relatedness", "rating", "grade", "quality")  # whole numbers of a pair are scores then
 FEW_ROWS = 20  # so few may all have different classes
 MOST_CLASSES = 100  # of whole numbers
-STRAY = 0.05  # a smaller share of fractions among whole classes is a slip
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def classes_of(columns: Sequence[Column], roles: Roles) -> list[str]:
         return []
     if roles.kind == "multi-label":
         return label_order({p for column in columns for cell in column.filled for p in parts_of(cell, roles.separator)})
-    return label_order({value for column in columns for value in column.values if not _is_slip(column, value)})
+    return label_order({value for column in columns for value in column.values if not is_fraction(value)})
 
 
 def parts_of(cell: Any, separator: str | None) -> list[str]:
@@ -192,18 +191,14 @@ def _label(column: Column, is_pair: bool) -> Label | str:
 def _number_label(column: Column, is_pair: bool) -> Label | str:
     low, high, different = column.numbers[0], column.numbers[-1], len(column.values)
     seen = f"{counted(different, 'different number')} from {low:g} to {high:g}"
-    stray = column.fractions < STRAY * len(column.filled)
-    whole = Label("pair-classification" if is_pair else "classification", seen)
-    if is_pair and different > 2:
-        is_score = set(name_words(column.name)) & set(SCORES) or different > MOST_CLASSES or column.fractions
-        return Label("pair-regression", seen, range=bounds(column.numbers)) if is_score else whole
-    if column.fractions and not stray:
-        if is_pair:
-            return Label("pair-regression", seen, range=bounds(column.numbers))
+    names_score = different > 2 and bool(set(name_words(column.name)) & set(SCORES))
+    if is_pair and (names_score or column.fractions or different > MOST_CLASSES):
+        return Label("pair-regression", seen, range=bounds(column.numbers))
+    if column.fractions > STRAY * len(column.filled):
         return f"holds scores ({seen}), and a score is for two texts; write classes"
     if different > MOST_CLASSES or _hardly_repeats(column):
         return f"holds {seen}, which are no classes"
-    return whole
+    return Label("pair-classification" if is_pair else "classification", seen)
 
 
 def _word_label(column: Column, is_pair: bool) -> Label | str:
@@ -233,11 +228,6 @@ def _separator(column: Column) -> str | None:
 
 def _hardly_repeats(column: Column) -> bool:
     return len(column.filled) >= FEW_ROWS and len(column.values) > len(column.filled) / 2
-
-
-def _is_slip(column: Column, value: str) -> bool:
-    """Whether a value is a fraction among whole numbers, which a classification refuses row by row."""
-    return bool(column.numbers) and re.fullmatch(r"-?\d+", value) is None
 
 
 def _are_marks(columns: Sequence[Column]) -> bool:
