@@ -46,14 +46,10 @@ class Group:
     dev_names: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
 
-    @property
-    def labelled(self) -> list[Sheet]:
-        return [*self.files["train"], *self.files["dev"]]
-
-    @property
-    def label_columns(self) -> list[Column]:
-        """The label's column in every labelled file, file by file."""
-        return [sheet.columns[name] for sheet in self.labelled for name in self.roles.label]
+    def label_columns_of(self, *splits: Split) -> list[Column]:
+        """The columns of the label in every file of these splits, file by file."""
+        sheets = [sheet for split in splits for sheet in self.files[split]]
+        return [sheet.columns[name] for sheet in sheets for name in self.roles.label]
 
 
 def grouped(sheets: Sequence[Sheet]) -> list[Group]:
@@ -171,7 +167,7 @@ def _guesses(train: Sequence[Placed], others: dict[Split, list[Placed]]) -> Iter
     elif said is None and any(others.values()):
         yield f"{names}: the name tells no split, so it is to learn from"
     if unsaid := [file.sheet.path.name for of in others.values() for file in of if file.task != train[0].task]:
-        yield f"{', '.join(unsaid)}: taken for a file of this task, since it has the same columns of texts"
+        yield f"{', '.join(unsaid)}: taken as of this task, since the columns of texts are the same"
 
 
 def _lacking(sheet: Sheet, roles: Roles, split: Split) -> str | None:

@@ -15,7 +15,7 @@ import tomli_w
 from minbert.data import BadRow, Reading
 from minbert.errors import DataError, counted, shown
 from minbert.jobs import read_tasks
-from minbert.labels import near_duplicates
+from minbert.labels import label_order, listed_labels, near_duplicates
 from minbert.prepare.check import Share, balance
 from minbert.prepare.groups import Group, grouped
 from minbert.prepare.roles import Choice, bounds, classes_of
@@ -25,8 +25,8 @@ from minbert.schema import SCORES
 from minbert.tasks import BUILT_IN, COURSE, SPLITS, Split, Task
 
 WIDTH = 100
-HELD_PART = 5  # one row in so many is held back,
-HELD_MOST = 1000  # but no more than these: an accuracy's standard error is below 0.016 then
+HELD_PARTS = (5, 3, 2)  # one row in so many is held back, more where rows that share a text are too many for less;
+HELD_MOST = 1000  # no more than these, with which an accuracy's standard error is 0.016 at most
 HELD_FROM = 10  # fewer rows than this can spare none
 RARE = 10  # times that the commonest class outnumbers the rarest, beyond which rare ones are weighted
 LISTED = 20  # classes that the recipe spells out
@@ -133,7 +133,7 @@ def _built_in_name(group: Group) -> str | None:
         task, roles = BUILT_IN[name], group.roles
         text = [task["text"]] if isinstance(task["text"], str) else task["text"]
         low, high = task.get("range", (0, 0))
-        fits = set(classes_of(group.label_columns, roles)) <= set(task.get("labels", ()))
+        fits = set(classes_of(group.label_columns_of("train", "dev"), roles)) <= set(task.get("labels", ()))
         inside = roles.range is None or low <= roles.range[0] <= roles.range[1] <= high
         same = (roles.kind, roles.texts, roles.label, roles.id) == (task["kind"], text, [task["label"]], task["id"])
         if same and fits and inside and all(re.match(rf"{course.prefix}-(train|dev|test)", file) for file in names):
@@ -152,12 +152,16 @@ def _draft(group: Group, name: str) -> Draft:
             name, [*files, *encoding], group.assumed, f"a built-in task, so that this is known: {', '.join(known)}"
         )
     draft = Draft(name, [kind, *files, *columns, *encoding], group.assumed)
-    classes = classes_of(group.label_columns, group.roles)
-    if 0 < len(classes) <= LISTED or (classes and _are_new_in_dev(group, classes)):
+    classes = classes_of(group.label_columns_of("train", "dev"), group.roles)
+    new = set(classes) - set(classes_of(group.label_columns_of("train"), group.roles))
+    if 0 < len(classes) <= LISTED or new:
         draft = draft.with_choices(Choice("labels", classes))
+    if new:
+        said = f"dev has rows of {listed_labels(label_order(new))}, and train has none, so that it is never learned"
+        draft = draft.with_doubts(said)
     draft = draft.with_doubts(*near_duplicates(classes))
     if group.roles.range is not None:
-        numbers = [number for column in group.label_columns for number in column.numbers]
+        numbers = [number for column in group.label_columns_of("train", "dev") for number in column.numbers]
         low, high = bounds(numbers)
         reason = f"scores seen from {min(numbers):g} to {max(numbers):g}; widen it where the scale goes on"
         draft = draft.with_choices(Choice("range", [low, high], reason))
@@ -190,12 +194,6 @@ def _encoding(group: Group) -> list[Choice]:
     return [Choice("encoding", other.encoding, f"not UTF-8; look whether '{other.sample}' is spelt right")]
 
 
-def _are_new_in_dev(group: Group, classes: Sequence[str]) -> bool:
-    """Whether dev has a class that train lacks, which train would refuse unless it is declared."""
-    train = [sheet.columns[name] for sheet in group.files["train"] for name in group.roles.label]
-    return set(classes) != set(classes_of(train, group.roles))
-
-
 def _measured(draft: Draft) -> tuple[Draft, Readings]:
     """The draft with what its usable rows decide (rows held back, weights of classes), and what reading them gave."""
     tasks, readings = read_tasks({draft.name: draft.task}, skip_bad_rows=True)
@@ -213,20 +211,23 @@ def _measured(draft: Draft) -> tuple[Draft, Readings]:
 def _held_back(draft: Draft, readings: Readings) -> tuple[Draft, Readings]:
     """The draft with rows held back in place of a dev file, where there are enough and texts do not hang together."""
     rows = len(readings["train"].examples)
-    count = min(rows // HELD_PART, HELD_MOST)
-    held = Choice(
-        "holdout",
-        count,
-        f"no dev file was given, so {counted(count, 'row')} of train ({count / rows:.0%}) are held back to choose the "
-        "model by: the same ones in every run, every label in its share, and no text on both sides",
-    )
     reason = f"{counted(rows, 'row')} are too few to hold some back"
-    if rows >= HELD_FROM:
+    for part in HELD_PARTS if rows >= HELD_FROM else ():
+        count = min(rows // part, HELD_MOST)
         try:
-            with_dev = draft.with_choices(held)
-            return with_dev, read_tasks({draft.name: with_dev.task}, skip_bad_rows=True)[1][draft.name]
+            with_dev = draft.with_choices(Choice("holdout", count))
+            found = read_tasks({draft.name: with_dev.task}, skip_bad_rows=True)[1][draft.name]
         except DataError:
             reason = "rows share so many texts that none can be held back"
+            continue
+        held = len(found["dev"].examples)
+        why = (
+            f"no dev file was given, so {counted(held, 'row')} of train ({held / rows:.0%}) are held back to choose "
+            "the model by: the same ones in every run, every label in its share, and no text on both sides"
+        )
+        few = f"only {counted(held, 'row')} could be held back, since many rows share a text; name a dev file"
+        with_dev = draft.with_choices(Choice("holdout", count, why))
+        return with_dev.with_doubts(*([few] if held < count / 2 else [])), found
     doubt = f"{reason}, so no model can be chosen by dev scores; name a dev file if you have one"
     return draft.with_doubts(doubt), readings
 
@@ -241,7 +242,7 @@ def _with_shares(draft: Draft, task: Task, shares: Sequence[Share]) -> Draft:
     said = (
         f"share of rows in train: {figures}"
         if len(shares) <= LISTED
-        else (f"{len(shares)} classes; the commonest and the rarest, by their share of rows in train: {figures}")
+        else (f"the commonest and the rarest, by their share of rows in train: {figures}")
     )
     if draft.is_built_in:
         return replace(draft, about=f"{draft.about}; {said}")
@@ -329,8 +330,12 @@ def _inline(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_inline, value))}]"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_inline(str(key))} = {_inline(inner)}' for key, inner in value.items())} }}"
+        return f"{{ {', '.join(f'{_key(key)} = {_inline(inner)}' for key, inner in value.items())} }}"
     return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _inline(name)
 
 
 def _from(folder: Path, files: Any) -> Any:

@@ -178,13 +178,13 @@ def _label(column: Column, is_pair: bool) -> Label | str:
         return Label("multi-label", "lists of classes") if not is_pair else "holds lists, and a pair has one label"
     if not column.is_plain:
         return "holds no text, number or boolean"
-    if len(column.values) < 2:
-        return f"has the one value '{shown(next(iter(column.values)), 30)}'"
     written = sum(bool(re.fullmatch(r"\[.*\]", value)) for value in column.values)
     if written == len(column.values):
         return "holds lists written as text; write the classes with commas between them"
     if all(re.fullmatch(r"-?\d+,\d+", value) for value in column.values):
         return "holds numbers with decimal commas; write points"
+    if len(column.values) < 2:
+        return f"has the one value '{shown(next(iter(column.values)), 30)}', and a task needs two"
     return _number_label(column, is_pair) if column.numbers else _word_label(column, is_pair)
 
 
@@ -249,10 +249,10 @@ def _no_label(
     seen += [f"'{shown(column.name, 30)}' holds the texts" for column in texts]
     seen += [f"'{shown(column.name, 30)}' the ids" for column in ids]
     seen += [f"'{shown(column.name, 30)}' is blank" for column in columns if not column.filled]
-    return (
-        f"{where}: no column can be a label: {several(seen, 6)}; add a column label, "
-        "or name the train file that this one belongs to as well"
-    )
+    named = [name for name in found if _rank(Column(name, []), LABEL_NAMES) < len(LABEL_NAMES)]
+    remedy = "add a column label, or name the train file that this one belongs to as well"
+    remedy = f"correct column '{shown(named[0], 30)}'" if named else remedy
+    return f"{where}: no column can be a label: {several(seen, 6)}; {remedy}"
 
 
 def _seen(column: Column) -> str:

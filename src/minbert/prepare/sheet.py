@@ -201,7 +201,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _word_of_a_row(columns: Iterable[Column]) -> str | None:
-    """A header cell that gives the header away as a row, or None: a number or a class that its column repeats, or a
+    """A header cell that gives the header away as a row, or None: a number or a class that its column holds, or a
     sentence. A known name beside it speaks for a header."""
     given = list(columns)
     known = {*ID_NAMES, *TEXT_NAMES, *LABEL_NAMES}
@@ -213,10 +213,9 @@ def _word_of_a_row(columns: Iterable[Column]) -> str | None:
 
 def _giveaways(columns: Sequence[Column], titles: Sequence[str]) -> Iterator[str]:
     for column in columns:
-        others = [title for title in titles if title != column.name]
+        is_alone = all(" " in title for title in titles if title != column.name)
         is_number = as_number(column.name) is not None
-        is_repeated = column.values[canonical_label(column.name)] > 1
-        is_class = is_repeated and (is_number or all(" " in title for title in others))
+        is_class = canonical_label(column.name) in column.values and (is_number or is_alone)
         is_score = is_number and column.fractions > 0
         if is_class or is_score or len(column.name.split()) > MOST_NAME_WORDS:
             yield column.name
