@@ -243,15 +243,17 @@ def _rank(column: Column, names: Sequence[str]) -> int:
 
 
 def _no_label(
-    columns: Sequence[Column], texts: Sequence[Column], ids: Sequence[Column], found: dict[str, Any], where: str
+    columns: Sequence[Column], texts: Sequence[Column], ids: Sequence[Column], found: dict[str, Label | str], where: str
 ) -> str:
-    seen = [f"'{shown(name, 30)}' {reason}" for name, reason in found.items()]
+    seen = [f"'{shown(name, 30)}' {reason}" for name, reason in found.items() if isinstance(reason, str)]
     seen += [f"'{shown(column.name, 30)}' holds the texts" for column in texts]
     seen += [f"'{shown(column.name, 30)}' the ids" for column in ids]
     seen += [f"'{shown(column.name, 30)}' is blank" for column in columns if not column.filled]
     named = [name for name in found if _rank(Column(name, []), LABEL_NAMES) < len(LABEL_NAMES)]
     remedy = "add a column label, or name the train file that this one belongs to as well"
     remedy = f"correct column '{shown(named[0], 30)}'" if named else remedy
+    usable = [name for name, label in found.items() if isinstance(label, Label)]
+    remedy += f", or call '{shown(usable[0], 30)}' label in the header if that is what to learn" if usable else ""
     return f"{where}: no column can be a label: {several(seen, 6)}; {remedy}"
 
 
