@@ -176,12 +176,11 @@ def joined(sheets: Sequence[Sheet]) -> list[Column]:
 def _read(path: Path) -> tuple[Table, str | None]:
     """The table, and the encoding that had to be named for it. What is not UTF-8 is tried as cp1252, or as UTF-16
     where it is half NULs; the recipe will say so, with a word to look at."""
-    file_format = format_of(path)
     try:
         return read_table(path, remedies=BY_HAND), None
     except DataError:
         content = read_bytes(path)
-        if file_format == "parquet" or _is_utf8(content):
+        if format_of(path) == "parquet" or _is_utf8(content):
             raise
         for encoding in ("utf-16-le", "utf-16-be") if b"\0" in content else ("cp1252",):
             try:
