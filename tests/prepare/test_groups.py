@@ -88,6 +88,34 @@ def test_files_whose_names_tell_no_split_are_one_task_where_classes_agree(tmp_pa
     assert found["shop"].assumed == []
 
 
+def test_that_classes_are_0_and_1_in_both_makes_two_files_no_one_task(tmp_path: Path) -> None:
+    numbered: Rows = [[f"the film was number {n}", n % 2] for n in range(12)]
+    found = groups(tmp_path, spam=(TASK, numbered), mood=(TASK, numbered))
+    assert list(found) == ["spam", "mood"]
+    assert found["spam"].assumed == [
+        "taken for another task than mood, which has the same columns and classes; "
+        "if they are one, list all their files in one train"
+    ]
+
+
+def test_a_file_without_a_split_beside_one_with_is_left_out_and_said(tmp_path: Path) -> None:
+    files = {"mood": labelled(20), "mood-train": labelled(12), "mood-dev": labelled(6)}
+    (group,) = groups(tmp_path, **{name: (TASK, rows) for name, rows in files.items()}).values()
+    assert splits(group) == {"train": ["mood-train"], "dev": ["mood-dev"]}
+    left = f"{tmp_path / 'mood.csv'} is left out: its name tells no split, and mood-train.csv is to learn from"
+    assert group.assumed == [left]
+
+
+def test_files_of_two_folders_are_two_tasks_unless_the_folders_are_splits(tmp_path: Path) -> None:
+    rows = (TASK, labelled(12))
+    found = groups(tmp_path, food__train=rows, food__dev=rows, mood__train=rows, mood__dev=rows)
+    each = {"train": ["train"], "dev": ["dev"]}
+    assert {name: splits(group) for name, group in found.items()} == {"food": each, "mood": each}
+    files = {"new__mood-train": rows, "test__mood-test": (["text"], [["what came today"]])}
+    (group,) = groups(tmp_path, **files).values()
+    assert splits(group) == {"train": ["mood-train"], "test": ["mood-test"]}
+
+
 def test_a_file_without_labels_is_a_test_file_of_the_task_with_its_texts(tmp_path: Path) -> None:
     (group,) = groups(tmp_path, web=(TASK, labelled(12)), new=(["text"], [["what came today"]])).values()
     assert splits(group) == {"train": ["web"], "test": ["new"]}

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from minbert.errors import DataError, counted, several
+from minbert.labels import YES_NO, as_number
 from minbert.prepare.roles import Roles, classes_of, decide
 from minbert.prepare.sheet import Column, Sheet, joined
 from minbert.tasks import SPLITS, Split
@@ -19,10 +21,11 @@ PART = re.compile(r"\d*|of|part|shard", re.IGNORECASE)  # words of a shard's nam
 
 @dataclass(frozen=True)
 class Placed:
-    """A file, the words of its name, and the split that they tell; `task` are those that are left, shards' numbers
-    aside; `after` stand behind the split."""
+    """A file, and what its name tells: the split; `task`, the words before it, shards' numbers aside; `after`, those
+    behind it, which are the task where none stand before. `folder` is the task's: not one that is called train."""
 
     sheet: Sheet
+    folder: Path
     task: str
     split: Split | None
     after: str
@@ -33,11 +36,15 @@ class Placed:
         return self.split is not None and self.task not in ("", self.after)
 
 
+Key = tuple[Path, str]  # of a task: the folder of its files, and the name that they share
+
+
 @dataclass(frozen=True)
 class Group:
     """A task's files by split, with what its columns are. `dev_names` name dev sets, where there are several.
 
-    `assumed` says what neither names nor columns told for certain, and which files are left out, and why.
+    `assumed` says what neither names nor columns told for certain, and which files are left out, and why;
+    `tells_no_split`: no file's name does.
     """
 
     name: str
@@ -45,6 +52,7 @@ class Group:
     files: dict[Split, list[Sheet]]
     dev_names: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
+    tells_no_split: bool = False
 
     def label_columns_of(self, *splits: Split) -> list[Column]:
         """The columns of the label in every file of these splits, file by file."""
@@ -56,11 +64,11 @@ def grouped(sheets: Sequence[Sheet]) -> list[Group]:
     """Raises DataError where a task has no file to learn from, or columns make none."""
     by_folder = len({sheet.path.absolute().parent for sheet in sheets}) > 1
     placed = [_placed(sheet, by_folder) for sheet in sheets]
-    members: dict[str, list[Placed]] = {}
+    members: dict[Key, list[Placed]] = {}
     for file in placed:
-        members.setdefault(file.task, []).append(file)
+        members.setdefault((file.folder, file.task), []).append(file)
     merged = _with_strays(_alike(members))
-    return [_group(name or _folder(files), files) for name, files in merged.items()]
+    return _told_apart([_group(name or folder.name, files) for (folder, name), files in merged.items()])
 
 
 def _placed(sheet: Sheet, by_folder: bool) -> Placed:
@@ -68,49 +76,66 @@ def _placed(sheet: Sheet, by_folder: bool) -> Placed:
     come from several."""
     words = re.split(r"[-_. ]+", sheet.path.stem)
     at = [place for place, word in enumerate(words) if word.lower() in SPLIT_NAMES]
-    named = [word for word in words if not PART.fullmatch(word)]
+    folder = sheet.path.absolute().parent
+    of_folder = SPLIT_NAMES.get(folder.name.lower()) if by_folder else None
+    home = folder if of_folder is None else folder.parent
     if not at:
-        split = SPLIT_NAMES.get(sheet.path.absolute().parent.name.lower()) if by_folder else None
-        return Placed(sheet, "-".join(named), split, "")
-    before, after = words[: at[-1]], [word for word in words[at[-1] + 1 :] if not PART.fullmatch(word)]
-    return Placed(sheet, "-".join(before or after), SPLIT_NAMES[words[at[-1]].lower()], "-".join(after))
+        return Placed(sheet, home, _joined_words(words), of_folder, "")
+    before, after = _joined_words(words[: at[-1]]), _joined_words(words[at[-1] + 1 :])
+    return Placed(sheet, home, before or after, SPLIT_NAMES[words[at[-1]].lower()], after)
 
 
-def _folder(files: Sequence[Placed]) -> str:
-    """A name for a task whose files' names say nothing but their splits: their folder's."""
-    folder = files[0].sheet.path.absolute().parent
-    return folder.parent.name if folder.name.lower() in SPLIT_NAMES else folder.name
+def _joined_words(words: Sequence[str]) -> str:
+    return "-".join(word for word in words if not PART.fullmatch(word))
 
 
-def _alike(members: dict[str, list[Placed]]) -> dict[str, list[Placed]]:
-    """Files whose names tell no split are one task where columns and classes are the same."""
-    kinds: dict[object, str] = {}
-    merged: dict[str, list[Placed]] = {}
-    for name, files in members.items():
-        alike: object = name
+def _alike(members: dict[Key, list[Placed]]) -> dict[Key, list[Placed]]:
+    """Files whose names tell no split are one task where columns and classes are the same, and classes are words:
+    that both have 0 and 1 says nothing."""
+    first: dict[object, Key] = {}
+    merged: dict[Key, list[Placed]] = {}
+    for key, files in members.items():
+        alike: object = key
         if all(file.split is None for file in files) and (roles := _roles(files)):
             classes = classes_of([file.sheet.columns[c] for file in files for c in roles.label], roles)
-            alike = (roles.kind, tuple(roles.texts), tuple(roles.label), tuple(classes), roles.range)
-        merged.setdefault(kinds.setdefault(alike, name), []).extend(files)
+            if any(as_number(name) is None and name not in YES_NO for name in classes):
+                alike = (roles.kind, *roles.texts, *roles.label, *classes)
+        merged.setdefault(first.setdefault(alike, key), []).extend(files)
     return merged
 
 
-def _with_strays(members: dict[str, list[Placed]]) -> dict[str, list[Placed]]:
-    """Files that can only be test files, or that bear another name, go to the one task whose texts they have."""
+def _told_apart(groups: list[Group]) -> list[Group]:
+    """The groups, with the assumption put into words where files without splits could have been one task."""
+    columns = [(*g.roles.texts, *g.roles.label, *classes_of(g.label_columns_of("train"), g.roles)) for g in groups]
+    said = list(groups)
+    for place, group in enumerate(groups):
+        like = [g.name for g, of in zip(groups, columns, strict=True) if g is not group and of == columns[place]]
+        if like and group.tells_no_split:
+            other = f"taken for another task than {', '.join(like)}, which has the same columns and classes"
+            remedy = "if they are one, list all their files in one train"
+            said[place] = replace(group, assumed=[*group.assumed, f"{other}; {remedy}"])
+    return said
+
+
+def _with_strays(members: dict[Key, list[Placed]]) -> dict[Key, list[Placed]]:
+    """Files that can only be dev or test files go to the one task that has their name, or none, and their texts."""
     learning = {
-        name: roles
-        for name, files in members.items()
+        key: roles
+        for key, files in members.items()
         if not all(file.split in ("dev", "test") for file in files) and (roles := _roles(_to_learn(files)))
     }
-    merged = {name: list(files) for name, files in members.items() if name in learning or not learning}
-    for name, files in members.items():
-        if name in merged:
+    merged = {key: list(files) for key, files in members.items() if key in learning or not learning}
+    for key, files in members.items():
+        if key in merged:
             continue
+        own = key[1] if any(file.is_named_apart for file in files) else None
         homes = [
-            home for home, roles in learning.items() if all(set(roles.texts) <= set(f.sheet.columns) for f in files)
+            home
+            for home, roles in learning.items()
+            if own in (None, home[1]) and all(set(roles.texts) <= set(file.sheet.columns) for file in files)
         ]
-        if len(homes) != 1 or any(file.is_named_apart for file in files):
-            merged[name] = list(files)  # a task of its own, if it can be
+        if len(homes) != 1:
+            merged[key] = list(files)  # a task of its own, if it can be
             continue
         merged[homes[0]] += [file if file.split else replace(file, split="test") for file in files]
     return merged
@@ -137,6 +162,11 @@ def _group(name: str, files: Sequence[Placed]) -> Group:
     roles = decide(joined([file.sheet for file in train]), where)
     others = {split: [f for f in files if f.split == split and f not in train] for split in SPLITS}
     assumed = list(_guesses(train, others))
+    assumed += [
+        f"{file.sheet.path} is left out: its name tells no split, and {train[0].sheet.path.name} is to learn from"
+        for file in files
+        if file.split is None and file not in train
+    ]
     kept: dict[Split, list[Placed]] = {"train": list(train), "dev": [], "test": []}
     for split in ("dev", "test"):
         for file in others[split]:
@@ -151,7 +181,8 @@ def _group(name: str, files: Sequence[Placed]) -> Group:
     names = [file.after or file.task for file in kept["dev"]]
     several_sets = len(set(names)) == len(names) > 1
     sheets: dict[Split, list[Sheet]] = {split: [file.sheet for file in of_split] for split, of_split in kept.items()}
-    return Group(name, roles, sheets, names if several_sets else [], assumed)
+    tells_no_split = all(file.split is None for file in files)
+    return Group(name, roles, sheets, names if several_sets else [], assumed, tells_no_split)
 
 
 def _guesses(train: Sequence[Placed], others: dict[Split, list[Placed]]) -> Iterator[str]:
