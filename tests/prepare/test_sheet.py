@@ -113,6 +113,8 @@ def test_semicolons_are_named(tmp_path: Path) -> None:
         ("number", ["4", "5", "6"], True),
         ("number", ["4", "5", "7"], False),
         ("hash", ["5bf2fb597b2a", "40c20f9a5a33", "a7d575c9ed86"], True),
+        ("hash", [f"5bf2fb59-7b2a-4f8e-9c1d-{n:012x}" for n in range(3)], True),
+        ("day", ["2020-01-01", "2020-01-02", "2021-01-01"], False),
         ("word", ["good", "bad", "dull"], False),
         ("text", ["a b", "c d", "e f"], False),
     ],

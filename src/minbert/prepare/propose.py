@@ -222,7 +222,7 @@ def _held_back(draft: Draft, readings: Readings) -> tuple[Draft, Readings]:
             continue
         held = len(found["dev"].examples)
         why = (
-            f"no dev file was given, so {counted(held, 'row')} of train ({held / rows:.0%}) are held back to choose "
+            f"there is no dev file, so {counted(held, 'row')} of train ({held / rows:.0%}) are held back to choose "
             "the model by: the same ones in every run, every label in its share, and no text on both sides"
         )
         few = f"only {counted(held, 'row')} could be held back, since many rows share a text; name a dev file"

@@ -9,7 +9,7 @@ from typing import Any
 
 from minbert.errors import DataError, counted, several, shown
 from minbert.labels import label_order
-from minbert.prepare.sheet import LABEL_NAMES, STRAY, TEXT_NAMES, Column, is_fraction, name_words
+from minbert.prepare.sheet import ID_NAMES, LABEL_NAMES, STRAY, TEXT_NAMES, Column, is_fraction, name_words
 from minbert.tables import as_text, canonical_label
 from minbert.tasks import MOST_LABELS, Kind
 
@@ -86,7 +86,7 @@ KIND_WORDS: dict[str, str] = {
 def decide(columns: Sequence[Column], where: str) -> Roles:
     """Raises DataError, which says what was seen in each column, where they make no task."""
     ids = [column for column in columns if column.is_id]
-    ids.sort(key=lambda column: name_words(column.name) != ["id"])
+    ids.sort(key=lambda column: _rank(column, ID_NAMES))
     rest = [column for column in columns if column.filled and column not in ids]
     texts, why_texts = _texts(rest, where)
     candidates = [column for column in rest if column not in texts]

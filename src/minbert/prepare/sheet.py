@@ -39,6 +39,7 @@ LABEL_NAMES = (
     *("entailment", "score", "rating", "stars", "relatedness", "judgment", "grade", "quality", "tag", "genre", "y"),
 )
 STRAY = 0.05  # a smaller share of other cells is a slip, for rows to be told about one by one
+HEX = re.compile(r"(?=.*\d)[0-9a-fA-F]{8,}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4,12}){4}")  # a digest, a UUID; no date
 MOST_NAME_WORDS = 4  # of a column's name; a header cell with more words is a row's text
 
 
@@ -124,7 +125,7 @@ class Column:
             and not self.fractions
             and all(b - a == 1 for a, b in pairwise(self.numbers))
         )
-        return counts or all(re.fullmatch(r"(?=.*\d)[0-9a-fA-F-]{8,}", name) for name in names)
+        return counts or all(HEX.fullmatch(name) for name in names)
 
 
 @dataclass(frozen=True)
