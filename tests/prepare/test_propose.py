@@ -1,6 +1,7 @@
 """A proposed recipe: it loads, train takes its files as it is, and each choice has its reason with the figures."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,29 @@ def test_each_choice_has_its_reason_with_the_figures(tmp_path: Path) -> None:
         " one text, one of several classes kind =",
         " 40 rows to learn from train =",
         "8 rows of train (20%) are held back to choose the model by: the same ones in every run, every label in its "
-        "share, and no text on both sides holdout = 8",
+        "share, and no text on both sides; scores on so few are rough, and folds = 5 in place of holdout has `minbert "
+        "experiment run` score every row holdout = 8",
         " 'text' by its name; 6.0 words on average text =",
         " 'label': 2 different values in 40 rows label =",
         " share of rows in train: down 25.0%, up 75.0% labels =",
     ):
         assert sentence in said
+
+
+def test_folds_may_stand_in_place_of_holdout_as_the_recipe_says(tmp_path: Path) -> None:
+    proposal = propose([mood(tmp_path, labelled(40, "up", "down"))], tmp_path / "r.toml")
+    text = re.sub("(?m)^holdout = 8$", "folds = 5\nfold = 1", proposal.text)
+    (tmp_path / "r.toml").write_text(text, encoding="utf-8")
+    _, readings = read_tasks(load(tmp_path / "r.toml").tasks, skip_bad_rows=False)
+    assert {split: len(reading.examples) for split, reading in readings["mood"].items()} == {"train": 32, "dev": 8}
+    many = propose([mood(tmp_path, labelled(600, "up", "down"))], tmp_path / "r.toml")
+    assert "folds" not in many.text
+
+
+def test_no_more_than_a_thousand_rows_are_held_back(tmp_path: Path) -> None:
+    task, said = only(tmp_path, mood(tmp_path, labelled(5200, "up", "down")))
+    assert task.holdout == 1000
+    assert "1,000 rows of train (19%) are held back" in said
 
 
 def test_rows_are_held_back_by_label_and_no_text_is_on_both_sides(tmp_path: Path) -> None:

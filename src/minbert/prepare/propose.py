@@ -28,6 +28,8 @@ WIDTH = 100
 HELD_PARTS = (5, 3, 2)  # one row in so many is held back, more where rows that share a text are too many for less;
 HELD_MOST = 1000  # no more than these, with which an accuracy's standard error is 0.016 at most
 HELD_FROM = 10  # fewer rows than this can spare none
+ROUGH = 100  # rows; on fewer an accuracy's standard error is above 0.05
+FOLDS = "scores on so few are rough, and folds = 5 in place of holdout has `minbert experiment run` score every row"
 RARE = 10  # times that the commonest class outnumbers the rarest, beyond which rare ones are weighted
 LISTED = 20  # classes that the recipe spells out
 BY_CLASS = {"classification": "macro-f1", "pair-classification": "macro-f1", "multi-label": "label-f1"}
@@ -225,6 +227,7 @@ def _held_back(draft: Draft, readings: Readings) -> tuple[Draft, Readings]:
             f"there is no dev file, so {counted(held, 'row')} of train ({held / rows:.0%}) are held back to choose "
             "the model by: the same ones in every run, every label in its share, and no text on both sides"
         )
+        why += f"; {FOLDS}" if held < ROUGH else ""
         few = f"only {counted(held, 'row')} could be held back, since many rows share a text; name a dev file"
         with_dev = draft.with_choices(Choice("holdout", count, why))
         return with_dev.with_doubts(*([few] if held < count / 2 else [])), found
