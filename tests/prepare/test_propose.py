@@ -97,7 +97,7 @@ def test_folds_may_stand_in_place_of_holdout_as_the_recipe_says(tmp_path: Path) 
     _, readings = read_tasks(load(tmp_path / "r.toml").tasks, skip_bad_rows=False)
     assert {split: len(reading.examples) for split, reading in readings["mood"].items()} == {"train": 32, "dev": 8}
     many = propose([mood(tmp_path, labelled(600, "up", "down"))], tmp_path / "r.toml")
-    assert "folds" not in many.text
+    assert "folds = 5" not in many.text
 
 
 def test_no_more_than_a_thousand_rows_are_held_back(tmp_path: Path) -> None:
