@@ -141,6 +141,15 @@ def test_where_none_can_be_held_back_there_is_no_dev_and_it_is_said(
     ]
 
 
+def test_that_few_rows_could_be_held_back_is_said(tmp_path: Path) -> None:
+    rows: list[list[Cell]] = [["the same text", "ab"[n % 2]] for n in range(95)]
+    proposal = propose([mood(tmp_path, [*rows, *labelled(5, "a", "b")])], tmp_path / "r.toml")
+    assert len(proposal.readings["mood"]["dev"].examples) == 5
+    assert proposal.remarks == [
+        "task 'mood': only 5 rows could be held back, since many rows share a text; name a dev file"
+    ]
+
+
 def test_rare_classes_are_weighted_and_count_in_the_score(tmp_path: Path) -> None:
     task, said = only(tmp_path, mood(tmp_path, labelled(240, "rare", *["usual"] * 11)))
     assert (task.class_weights, task.metric) == ("balanced", "macro-f1")
