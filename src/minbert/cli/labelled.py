@@ -23,7 +23,7 @@ def readings_of(
     readings: dict[str, Reading] = {}
     for name in names:
         own = _own_task(name, model)
-        if own is not None and own.holdout and split != "test":
+        if own is not None and own.divides_train and split != "test":
             readings[name] = _divided(name, own, split, data, skip_bad_rows)
         elif len(names) > 1 and own is not None and getattr(own, split) is None and data is None:
             messages.print(f"task '{name}' has no {split} file, and is left out", soft_wrap=True)
