@@ -14,11 +14,11 @@ The map, in the order in which a sentence meets the files:
 in and out, `metrics` holds the scores, `jobs` makes all that training needs from a recipe, `task_gradients` is the
 first half of an update, `packing` leaves padding out of `bert`, `dropout` draws cheap bits for it, `kernels` chooses
 how to multiply matrices, `comparison` says what a difference between runs is worth, by way of `resampling`; `splits`
-joins a task's files and has `holdout` choose rows to hold back, `decoding` gives `tables` a file's text, `frames` takes
-tables from Python, `cards` and `provenance` write a model's card, `hub` gives `pretrained` a repository's files, and
-`errors` and `files` are below everything. `prepare` looks at files before training and proposes recipes for them,
-`experiments` trains many recipes and seeds and compares them, `reports` writes down what they found, `cli` is the
-command line.
+joins a task's files and has `holdout` choose rows to hold back, `decoding` gives `dialects` a file's lines and that
+gives `tables` rows, `frames` takes tables from Python, `cards` and `provenance` write a model's card, `hub` gives
+`pretrained` a repository's files, and `errors` and `files` are below everything. `prepare` looks at files before
+training and proposes recipes for them, `experiments` trains many recipes and seeds and compares them, `reports` writes
+down what they found, `inference` answers files of any length, `cli` is the command line.
 """
 
 from importlib import import_module

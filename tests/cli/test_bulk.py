@@ -1,6 +1,7 @@
 """Long outputs of `predict` and `embed`: killed at any moment and gone on with, each row is answered once."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -200,3 +201,23 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
     assert first.startswith("row 8/10  ")
     assert second.startswith("row 10/10  ")
     assert second.endswith(" rows/s  0 min 00 s left")
+
+
+def test_the_commands_of_the_page_on_long_files_work(
+    command: Command, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "bulk.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    lines = [line.replace("runs/tickets", str(trained)).replace("mood", "sst") for line in block.splitlines()]
+    Path("new.csv").write_text("sentence,text\n" + "good,good\n" * 20)
+    answer, go_on, embed = (shlex.split(line, comments=True)[1:] for line in lines)
+    with monkeypatch.context() as patched:
+        patched.setattr("minbert.inference.growing.Growing.finish", lambda growth: 1 / 0)
+        patched.setattr(sys, "argv", ["minbert", *answer])
+        with pytest.raises(ZeroDivisionError):
+            main()
+    assert command(*answer).code == 2
+    for words in (go_on, embed):
+        done = command(*words)
+        assert done.code == 0, done.err
+    assert len(read_table(Path("answers.csv")).rows) == len(np.load("vectors.npy")) == 20
