@@ -112,7 +112,10 @@ def _cost_table(found: Sharing) -> Table:
 def _delta_m(found: DeltaM) -> str:
     if found.value is None:
         return f"undefined; {found.reason}"
-    between = (
-        f"95 % interval {found.interval.low:+.1f} … {found.interval.high:+.1f}" if found.interval else found.reason
-    )
-    return f"{found.value:+.1f} % ({between})".replace("-", "−")
+    ends = found.interval
+    between = found.reason if ends is None else f"95 % interval {_percent(ends.low)} … {_percent(ends.high)}"
+    return f"{_percent(found.value)} % ({between})"
+
+
+def _percent(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
