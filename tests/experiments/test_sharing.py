@@ -410,8 +410,8 @@ UNSURE: set[Verdict] = {"undecided", "no difference above 0.01"}
 
 
 def test_a_task_against_itself_is_seldom_told_apart() -> None:
-    """At 5 % more than two wrong families of ten have a chance of 1 %."""
-    wrong = sum(not set(verdicts_of_twins(repeat)) <= UNSURE for repeat in range(10))
+    """At 5 % more than two wrong families of eight have a chance of 1 %."""
+    wrong = sum(not set(verdicts_of_twins(repeat)) <= UNSURE for repeat in range(8))
     assert wrong <= 2
 
 
