@@ -18,6 +18,7 @@ from minbert.data import Examples
 from minbert.errors import RecipeError
 from minbert.experiments.delta_m import delta_m
 from minbert.experiments.devsets import DevSet
+from minbert.experiments.grid import Cell
 from minbert.experiments.results import Result
 from minbert.experiments.sharing import Arms, TaskLine, conclusion, derive, judge, outcome
 from minbert.jobs import Job, prepare
@@ -164,6 +165,30 @@ def test_a_frozen_encoder_is_counted_once_and_it_is_said_that_nothing_is_shared(
     assert found.alone.parameters == found.together.parameters
     assert (found.alone.models, found.alone.passes) == (3, 1)
     assert "the encoder is frozen and no head is shared, so no task can learn from another" in arms.notes[0]
+
+
+def test_with_folds_every_part_is_a_run_of_each_arm_and_a_seed_is_scored_on_all_rows(
+    values: Values, tmp_path: Path
+) -> None:
+    tasks = {name: values["tasks"][name] | {"folds": 2} for name in ("mood", "same")}
+    for task in tasks.values():
+        del task["dev"]
+    arms = trained(load(with_training(values, epochs=1) | {"tasks": tasks}), tmp_path, 1)
+    assert [str(cell.folder.relative_to(tmp_path)) for cell in arms.cells] == [
+        f"tiny-{arm}/seed-1/fold-{fold}" for fold in (1, 2) for arm in ("together", "alone-mood", "alone-same")
+    ]
+    found = outcome(arms)
+    assert {line.task: line.dev_rows for line in found.tasks} == {"mood": 7, "same": 20}
+    for line in found.tasks:
+        cells = arms.alone[line.task]
+        assert len(cells) == found.seeds * 2
+        right = sum(cell.run.records()[-1]["metrics"][line.task]["accuracy"] * held(cell, line.task) for cell in cells)
+        assert line.alone == pytest.approx(right / line.dev_rows)
+
+
+def held(cell: Cell, task: str) -> int:
+    """How many rows a run held back to be scored on."""
+    return len(cell.run.read_predictions(task, cell.run.recipe().tasks[task]).ids)
 
 
 def test_tasks_that_do_not_learn_or_have_no_dev_file_are_left_out_and_named(values: Values, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A recipe of several tasks -> the same tasks trained alone on as many batches, and what training together is worth."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from minbert.experiments.compare import answers_of, compare_scores
 from minbert.experiments.delta_m import DeltaM, delta_m
 from minbert.experiments.devsets import DevSet, dev_sets
 from minbert.experiments.grid import Cell
+from minbert.experiments.loading import joined
 from minbert.experiments.results import Result
 from minbert.jobs import build_model, lay_out, read_tasks
 from minbert.pretrained import locate
@@ -25,7 +27,7 @@ LONGEST_NAME = 100  # characters of a run's name
 
 @dataclass(frozen=True)
 class Arms:
-    """The runs: all tasks together, and each judged task alone, a run a seed.
+    """The runs: all tasks together, and each judged task alone, a run a seed, or a seed and fold.
 
     `rows` are the training rows of the judged tasks, and `notes` say what was changed in the recipe, or left out.
     """
@@ -98,28 +100,35 @@ def derive(recipe: Recipe, runs: Path, seeds: int, skip_bad_rows: bool = False) 
     Both arms do a fixed number of updates and are scored after the last one. A task alone keeps its batches, their
     order, and all that is said of encoder and optimiser. Raises RecipeError where there is nothing to compare.
     """
-    tasks, readings = read_tasks(recipe.tasks, skip_bad_rows)
-    known = {name: task.model_copy(update={"labels": tasks[name].labels}) for name, task in recipe.tasks.items()}
-    recipe = recipe.model_copy(update={"tasks": known, "control": None})
-    rows = {name: len(of_splits["train"].examples) for name, of_splits in readings.items()}
-    judged = _judged(recipe, {name for name, of_splits in readings.items() if "dev" in of_splits})
+    parts = {fold: _read(recipe, fold, skip_bad_rows) for fold in recipe.folds}
+    recipe, rows = next(iter(parts.values()))
+    judged = _judged(recipe)
     _check_names(recipe, judged)
     together: list[Cell] = []
     alone: dict[str, list[Cell]] = {name: [] for name in judged}
-    for number in range(seeds):
-        seeded = recipe.model_copy(update={"seed": recipe.seed + number})
-        schedule, last_step = lay_out(rows, seeded)
+    for number, (fold, (part, rows_of_part)) in itertools.product(range(seeds), parts.items()):
+        seeded = part.model_copy(update={"seed": part.seed + number})
+        schedule, last_step = lay_out(rows_of_part, seeded)
         if last_step == 0:
             raise RecipeError(f"'{recipe.name}' does no update; give training.epochs or training.max_steps more than 0")
-        together.append(_cell(_together(seeded, last_step), runs, number))
+        together.append(_cell(_together(seeded, last_step), runs, number, fold))
         for name in judged:
             batches = schedule.batches_before(list(recipe.tasks).index(name), last_step + 1)
             updates = batches // recipe.training.accumulate
-            alone[name].append(_cell(_alone(seeded, name, updates), runs, number))
+            alone[name].append(_cell(_alone(seeded, name, updates), runs, number, fold))
     return Arms(recipe.name, together, alone, {name: rows[name] for name in judged}, _notes(recipe, judged))
 
 
-def _judged(recipe: Recipe, scored: set[str]) -> list[str]:
+def _read(recipe: Recipe, fold: int | None, skip_bad_rows: bool) -> tuple[Recipe, dict[str, int]]:
+    """The recipe, or a part of it, with its classes written in, and each task's training rows."""
+    part = recipe if fold is None else recipe.with_fold(fold)
+    tasks, readings = read_tasks(part.tasks, skip_bad_rows)
+    known = {name: task.model_copy(update={"labels": tasks[name].labels}) for name, task in part.tasks.items()}
+    rows = {name: len(of_splits["train"].examples) for name, of_splits in readings.items()}
+    return part.model_copy(update={"tasks": known, "control": None}), rows
+
+
+def _judged(recipe: Recipe) -> list[str]:
     """The tasks that learn and are scored on dev, in the recipe's order."""
     learning = _learning(recipe)
     if len(learning) < 2:
@@ -127,7 +136,7 @@ def _judged(recipe: Recipe, scored: set[str]) -> list[str]:
             f"'{recipe.name}' trains {counted(len(learning), 'task')}, so nothing is shared; name a recipe that trains "
             "two or more"
         )
-    judged = [name for name in learning if name in scored]
+    judged = [name for name in learning if recipe.tasks[name].divides_train or recipe.tasks[name].dev is not None]
     if not judged:
         raise RecipeError(
             f"no task that '{recipe.name}' trains has a dev file to be scored on; give one dev = \"FILE\" or "
@@ -154,8 +163,9 @@ def _alone_name(recipe: Recipe, task: str) -> str:
     return f"{recipe.name}-alone-{task}"
 
 
-def _cell(recipe: Recipe, runs: Path, number: int) -> Cell:
-    return Cell(recipe, runs / recipe.name / f"seed-{recipe.seed}", keeps_weights=number == 0)
+def _cell(recipe: Recipe, runs: Path, number: int, fold: int | None) -> Cell:
+    folder = runs / recipe.name / f"seed-{recipe.seed}" / ("" if fold is None else f"fold-{fold}")
+    return Cell(recipe, folder, keeps_weights=number == 0 and fold in (None, 1))
 
 
 def _together(recipe: Recipe, last_step: int) -> Recipe:
@@ -218,8 +228,8 @@ def _is_frozen(recipe: Recipe) -> bool:
 
 def outcome(arms: Arms) -> Sharing:
     """What the complete runs found."""
-    together = [Result.of(cell.run) for cell in arms.together]
-    alone = {name: [Result.of(cell.run) for cell in cells] for name, cells in arms.alone.items()}
+    together = _results(arms.together)
+    alone = {name: _results(cells) for name, cells in arms.alone.items()}
     dev = dev_sets([*together, *(result for group in alone.values() for result in group)])
     lines = judge(together, alone, dev, arms.rows)
     pooled = {name: answers_of(group, dev, [name])[name] for name, group in alone.items()}
@@ -235,6 +245,12 @@ def outcome(arms: Arms) -> Sharing:
         conclusion=conclusion(lines, len(together)),
         notes=arms.notes,
     )
+
+
+def _results(cells: Sequence[Cell]) -> list[Result]:
+    """One a seed; of a recipe with folds all of a seed's parts are one."""
+    found = [Result.of(cell.run) for cell in cells]
+    return joined(found) if cells[0].is_part else found
 
 
 def judge(
