@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from minbert.errors import RecipeError, near, several
 from minbert.schema import USE_SLASHES, Recipe, Table
-from minbert.tasks import BUILT_IN, SPLITS, Task
+from minbert.tasks import BUILT_IN, NOT_IN_RECIPES, SPLITS, Task
 
 STARTER = Path(__file__).parent / "starter"
 
@@ -219,7 +219,7 @@ EXPECTED = {  # where pydantic's words are not the recipe's
 def _unknown(loc: list[str]) -> str:
     """An unknown key, with the one that was meant, or the table that has it."""
     *table, key = loc
-    fields = {"tasks": list(Task.model_fields), "": list(Recipe.model_fields)}
+    fields = {"tasks": [key for key in Task.model_fields if key not in NOT_IN_RECIPES], "": list(Recipe.model_fields)}
     for name, field in Recipe.model_fields.items():
         for kind in get_args(field.annotation) or [field.annotation]:  # of a table that may be left out, the table
             if isinstance(kind, type(Table)):

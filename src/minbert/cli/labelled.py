@@ -93,6 +93,20 @@ def file_of(task: str, data: Path | None, split: Split, model: Path | None) -> P
     raise DataError(f"where task '{task}' has its {split} file is not known here; name it: --task {task} --input FILE")
 
 
+def files_of(task: str, data: Path | None, split: Split, model: Path) -> list[Path]:
+    """The files that `readings_of` has a task's rows from."""
+    own = _own_task(task, model)
+    is_held_back = own is not None and own.holdout is not None and split != "test"
+    files = [] if own is None else _in_folder(own, data).files("train" if is_held_back else split)
+    return list(map(Path, files)) if is_held_back or len(files) > 1 else [file_of(task, data, split, model)]
+
+
+def learned_from(task: str, model: Path) -> list[Path]:
+    """The train files of a task whose every row the model learned from; none where that is not known here."""
+    own = _own_task(task, model)
+    return [] if own is None or own.holdout else list(map(Path, own.files("train")))
+
+
 def _in_folder(task: Task, data: Path | None) -> Task:
     """The task with its files by their names in another folder, if there is one."""
     return task if data is None else task.with_files(lambda _, file: str(data / Path(file).name))
