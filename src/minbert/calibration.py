@@ -149,9 +149,10 @@ def threshold(found: Risks, alpha: float) -> Threshold | None:
     passed = risk_bound(wrong, answered) <= alpha
     tested = np.flatnonzero(answered >= _first(alpha, answered[-1]))
     places = tested[: np.argmin(np.append(passed[tested], False))]
-    return (
-        Threshold(found.above[places[-1]], *(int(of[places[-1]]) for of in (answered, wrong))) if len(places) else None
-    )
+    if not len(places):
+        return None
+    last = int(places[-1])
+    return Threshold(found.above[last], found.answered[last], found.wrong[last])
 
 
 def _first(alpha: float, answers: int) -> float:

@@ -85,9 +85,7 @@ def threshold(name: str, task: Task, alpha: float) -> Threshold | None:
     Raises InputError or ModelError where that cannot be asked.
     """
     if not 0 < alpha < 1:
-        raise InputError(
-            f"{alpha:g} is no share of wrong answers to abstain by; give one between 0 and 1, such as 0.05"
-        )
+        raise InputError(f"abstaining by {alpha:g}: give a share of wrong answers between 0 and 1, such as 0.05")
     if task.is_regression:
         raise ModelError(
             f"task '{name}' gives scores, whose error is taken to be as large for every text, so there is none to "
@@ -119,7 +117,7 @@ def metric_input(task: Task, predictions: Predictions) -> Array:
 
 
 def answer(task: Task, value: float) -> str | float:
-    """A class by its name, a set of them as a cell lists them, a score as a number; "?" where it is left to a person."""
+    """A class by its name, a set of them as a cell lists them, a score as a number; "?" where it is left open."""
     if np.isnan(value):
         return UNSURE
     return float(value) if task.is_regression else task.separator.join(task.named(value))

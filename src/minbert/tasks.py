@@ -80,7 +80,9 @@ class Calibration(BaseModel):
     def _is_whole(self) -> Self:
         if not len(self.above) == len(self.answered) == len(self.wrong):
             raise ValueError("above, answered and wrong should be of one length")
-        if any(not 0 <= wrong <= answered <= self.rows for wrong, answered in zip(self.wrong, self.answered)):
+        if any(
+            not 0 <= wrong <= answered <= self.rows for wrong, answered in zip(self.wrong, self.answered, strict=True)
+        ):
             raise ValueError("wrong answers should be some of those answered, and these some of the rows")
         return self
 

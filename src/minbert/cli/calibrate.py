@@ -20,7 +20,7 @@ from minbert.files import check_place, one_writer, write_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from minbert.inference.calibrate import Change, Fitted
+    from minbert.inference.calibrate import Fitted
     from minbert.model import MultitaskModel
     from minbert.tasks import Task
 
@@ -38,7 +38,7 @@ def calibrate(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a model's probabilities rates of being right, by labelled rows: also when to abstain, and scores' margins."""
+    """Make a model's probabilities rates of being right, by labelled rows; also when to abstain, scores' margins."""
     from minbert.cli.show import messages, results
     from minbert.model import TASKS, MultitaskModel, model_folder
 
@@ -51,7 +51,7 @@ def calibrate(
         fitted = _fit(names, loaded, data, input_file, model, skip_bad_rows)
         _store(loaded, fitted, folder)
     if as_json:
-        print(json.dumps({name: asdict(of) for name, of in fitted.items()}, indent=2, ensure_ascii=False))
+        print(json.dumps({name: _as_json(of) for name, of in fitted.items()}, indent=2, ensure_ascii=False))
     else:
         for table in _tables(fitted):
             results.print(table)
@@ -124,40 +124,50 @@ def _store(loaded: MultitaskModel, fitted: Mapping[str, Fitted], folder: Path) -
         write_text(folder / "README.md", with_calibration(loaded.card, tasks))
 
 
+def _as_json(fitted: Fitted) -> dict[str, object]:
+    return asdict(fitted) | {"calibration": fitted.calibration.model_dump(exclude_none=True)}
+
+
 def _tables(fitted: Mapping[str, Fitted]) -> list[Table]:
     """What was found of classes, when they would abstain, and what was found of scores."""
-    from minbert.cli.show import number, table
+    from minbert.cli.show import table
 
-    classes = {name: of for name, of in fitted.items() if of.nll and of.ece}
+    classes = {name: of for name, of in fitted.items() if of.nll is not None}
     scores = {name: of for name, of in fitted.items() if of.nll is None}
     found = []
     if classes:
         columns = ["task", "rows", "temperature", "NLL", "after", "ECE", "after", "by chance"]
-        rows = [
-            [name, f"{of.calibration.rows:,}", number(of.calibration.temperature), *_numbers(of.nll), *_numbers(of.ece)]
-            + [number(of.ece_of_perfect)]
-            for name, of in classes.items()
-        ]
+        rows = [_probability_row(name, of) for name, of in classes.items()]
         found.append(table("Probabilities (after: on rows that the temperature was not fitted to)", columns, rows))
         columns = ["task", "--abstain", "answered", "of these wrong"]
         rows = [
-            [name, f"{line.share:g}", f"{line.answered:.1%}", "" if line.wrong is None else f"{line.wrong:.1%}"]
+            [name, f"{line.share:g}", f"{line.answered:.1%}", _percent(line.wrong)]
             for name, of in classes.items()
             for line in of.answered
         ]
         found.append(table("Answers when abstaining, of these rows", columns, rows))
     if scores:
         columns = ["task", "rows", "95 % margin", "within one found on other rows"]
-        rows = [
-            [name, f"{of.calibration.rows:,}", number(of.calibration.margin)]
-            + ["" if of.covered is None else f"{of.covered:.1%}"]
-            for name, of in scores.items()
-        ]
+        rows = [_score_row(name, of) for name, of in scores.items()]
         found.append(table("Scores", columns, rows))
     return found
 
 
-def _numbers(change: Change | None) -> list[str]:
+def _probability_row(name: str, fitted: Fitted) -> list[str]:
     from minbert.cli.show import number
 
-    return [] if change is None else [number(change.before), number(change.after)]
+    assert fitted.nll is not None
+    assert fitted.ece is not None
+    temperature, nll, ece = fitted.calibration.temperature, fitted.nll, fitted.ece
+    numbers = [temperature, nll.before, nll.after, ece.before, ece.after, fitted.ece_of_perfect]
+    return [name, f"{fitted.calibration.rows:,}", *map(number, numbers)]
+
+
+def _score_row(name: str, fitted: Fitted) -> list[str]:
+    from minbert.cli.show import number
+
+    return [name, f"{fitted.calibration.rows:,}", number(fitted.calibration.margin), _percent(fitted.covered)]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"

@@ -52,9 +52,7 @@ def predict(
     skip_bad_rows: SkipOption = False,
     abstain: Annotated[
         float | None,
-        typer.Option(
-            help="Answer `?` where not sure enough for this share of wrong answers, such as 0.05 (calibrate)."
-        ),
+        typer.Option(help="Answer `?` where not sure enough for this share of wrong answers, such as 0.05."),
     ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,

@@ -117,10 +117,8 @@ def _warnings(found: Calibration, nll: Change, is_all_right: bool) -> list[str]:
     if is_all_right:
         return ["every answer is right here, so no temperature can be fitted, and it stays 1; take more rows"]
     warnings = []
-    if not 1 / HOTTEST < found.temperature / 1.001 or not found.temperature * 1.001 < HOTTEST:
-        warnings.append(
-            f"the temperature is at its limit of {found.temperature:g}: here the logits tell no classes apart"
-        )
+    if found.temperature > 0.99 * HOTTEST:
+        warnings.append("the logits tell no classes apart here, so each gets about the same probability")
     if nll.after >= nll.before:
         warnings.append("the temperature does not help on rows that it was not fitted to; take more rows")
     return warnings
