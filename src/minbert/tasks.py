@@ -80,9 +80,8 @@ class Calibration(BaseModel):
     def _is_whole(self) -> Self:
         if not len(self.above) == len(self.answered) == len(self.wrong):
             raise ValueError("above, answered and wrong should be of one length")
-        if any(
-            not 0 <= wrong <= answered <= self.rows for wrong, answered in zip(self.wrong, self.answered, strict=True)
-        ):
+        counts = zip(self.wrong, self.answered, strict=True)
+        if not all(0 <= wrong <= answered <= self.rows for wrong, answered in counts):
             raise ValueError("wrong answers should be some of those answered, and these some of the rows")
         return self
 

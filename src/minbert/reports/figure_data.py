@@ -114,12 +114,8 @@ def reliability(result: Result, dev: DevSet) -> pl.DataFrame | None:
     if found is None:
         return None
     bins = calibration.reliability(*found)
-    ends = [metrics.proportion_interval(part.right, part.count) for part in bins]
-    data = pl.DataFrame(
-        [vars(part) for part in bins], {"count": pl.Int64, "confidence": pl.Float64, "right": pl.Float64}
-    )
-    low, high = zip(*ends, strict=True)
-    return data.with_columns(pl.Series("low", low), pl.Series("high", high))
+    ends = [metrics.proportion_interval(part.right, part.count)._asdict() for part in bins]
+    return pl.DataFrame([vars(part) | interval for part, interval in zip(bins, ends, strict=True)])
 
 
 def calibration_errors(group: Group, dev: DevSet) -> tuple[list[float], float]:

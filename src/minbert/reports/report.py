@@ -221,11 +221,8 @@ class Report:
         group = self.lead.groups[self.final]
         parts = [f"## Mistakes of {self.final}"]
         for name in group[0].answers:
-            drawn = [
-                plot.name
-                for plot in self.plots
-                if plot.name.startswith(("confusion", "reliability", "scatter")) and name in plot.name
-            ]
+            named = [f"{kind}-{name}" for kind in ("confusion", "reliability", "scatter")]
+            drawn = [plot.name for plot in self.plots if plot.name in named]
             parts += [f"### {name}", mistakes_text.section(group, self.lead.dev[name], self.with_text)]
             parts += [self._figure(plot) for plot in drawn]
         return "\n\n".join(parts)
