@@ -191,7 +191,9 @@ def show_threshold(task: Task, alpha: float, found: Threshold | None) -> None:
         said = f"answers have a confidence above {found.above:.3f} ({seen}); the others are ?"
     else:
         least = smallest_share(task)
-        least_said = "no --abstain would answer" if least is None else f"--abstain {least:g} is the least that answers"
+        least_said = (
+            "no --abstain below 0.5 answers" if least is None else f"--abstain {least:g} is the least that answers"
+        )
         said = f"every answer is ?, since no confidence is enough for {alpha:g} of wrong answers; {least_said}"
     console(is_error=True).print(said, soft_wrap=True)
 

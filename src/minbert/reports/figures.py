@@ -219,7 +219,8 @@ def reliability(group: Group, dev: DevSet) -> Plot | None:
         f"Reliability of {dev.name} on dev, {group[0].group}: answers of the first seed in {len(data)} bins of equally "
         "many, the least sure first; below the dashed line they are right less often than their probability says. "
         f"The expected calibration error over such bins is {np.mean(errors):.3f} "
-        f"({'mean of ' * (len(errors) > 1)}{counted(len(errors), 'seed')}); chance alone gives a perfectly calibrated model {by_chance:.3f} on so many answers."
+        f"({'mean of ' * (len(errors) > 1)}{counted(len(errors), 'seed')}); chance alone gives a perfectly calibrated "
+        f"model {by_chance:.3f} on so many answers."
     )
     return Plot(f"reliability-{dev.name}", caption, figure, data)
 
