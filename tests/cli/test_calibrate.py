@@ -59,15 +59,7 @@ def test_all_tasks_are_calibrated_and_no_answer_changes(command: Command, run: P
     found = stored(run)
     assert found["sst"]["calibration"]["rows"] == 65
     assert list(found["sst"]["calibration"]["files"]) == ["ids-sst-dev.csv"]
-    assert found["sts"]["calibration"].keys() == {
-        "rows",
-        "files",
-        "temperature",
-        "above",
-        "answered",
-        "wrong",
-        "margin",
-    }
+    assert found["sts"]["calibration"]["margin"] > 0
     card = (run / "best" / "README.md").read_text(encoding="utf-8")
     assert card.count("## Calibration by `minbert calibrate`") == 1
     assert re.search(r"\| sst \| 65 \| ids-sst-dev.csv \| temperature \d", card)
@@ -79,10 +71,8 @@ def test_a_calibration_is_replaced_by_force_alone(command: Command, run: Path) -
     first, card = stored(run), (run / "best" / "README.md").read_bytes()
     again = command("calibrate", run)
     assert again.code == 2
-    message = (
-        f"error: task 'sst' of {run / 'best'} is calibrated already, by 65 rows of ids-sst-dev.csv; --force replaces"
-    )
-    assert again.err == f"{message} that\n"
+    known = f"task 'sst' of {run / 'best'} is calibrated already, by 65 rows of ids-sst-dev.csv"
+    assert again.err == f"error: {known}; --force replaces that\n"
     assert stored(run) == first
     forced = command("calibrate", run, "--task", "sst", "--force")
     assert forced.code == 0, forced.err
@@ -147,15 +137,15 @@ def test_a_model_that_abstains_answers_above_its_threshold_alone(command: Comman
     model = minbert.MultitaskModel.from_pretrained(run)
     sure = sorted(max((one.probabilities or {}).values()) for one in model.predict("sst", texts))
     give(run, "sst", above=[sure[1], 0.0], answered=[200, 400], wrong=[3, 100])
-    done = command("predict", run, "--task", "sst", "--abstain", "0.05", stdin="\n".join(texts))
+    done = command("predict", run, "--task", "sst", "--abstain", "0.05", stdin="\n".join(texts) + "\n")
     assert done.code == 0, done.err
     said = "3 of 200 such answers on the rows calibrated on were wrong"
     assert done.err == f"answers have a confidence above {sure[1]:.3f} ({said}); the others are ?\n"
-    plain = command("predict", run, "--task", "sst", stdin="\n".join(texts)).out.splitlines()
+    plain = command("predict", run, "--task", "sst", stdin="\n".join(texts) + "\n").out.splitlines()
     lines = done.out.splitlines()
     assert sum(line.startswith("?\t\t") for line in lines) == 2
     assert all(line.startswith("?\t\t") or line == other for line, other in zip(lines, plain, strict=True))
-    as_json = command("predict", run, "--task", "sst", "--abstain", "0.05", "--json", stdin="\n".join(texts))
+    as_json = command("predict", run, "--task", "sst", "--abstain", "0.05", "--json", stdin="\n".join(texts) + "\n")
     answers = [json.loads(line) for line in as_json.out.splitlines()]
     for answer, one in zip(answers, model.predict("sst", texts), strict=True):
         is_sure = max((one.probabilities or {}).values()) > sure[1]
@@ -240,11 +230,10 @@ def test_the_commands_of_the_page_run(
     lines = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
     assert len(lines) >= 5
     for line in lines:
-        words = line.split("#")[0].split()
+        *before, last = line.split("#")[0].split("|")
+        words = last.split()
         assert words.pop(0) == "minbert"
-        if words[0] == "train":
-            continue  # the run is there
-        done = command(*words)
+        done = command(*words, stdin="".join(f"{one}\n" for one in before))
         assert done.code == 0, f"{line}: {done.err}"
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     printed = io.StringIO()
