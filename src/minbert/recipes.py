@@ -219,11 +219,11 @@ EXPECTED = {  # where pydantic's words are not the recipe's
 def _unknown(loc: list[str]) -> str:
     """An unknown key, with the one that was meant, or the table that has it."""
     *table, key = loc
-    fields = {"tasks": [key for key in Task.model_fields if key not in NOT_IN_RECIPES], "": list(Recipe.model_fields)}
+    fields = {"tasks": list(Task.model_fields), "": list(Recipe.model_fields)}
     for name, field in Recipe.model_fields.items():
         for kind in get_args(field.annotation) or [field.annotation]:  # of a table that may be left out, the table
             if isinstance(kind, type(Table)):
-                fields[name] = list(kind.model_fields)
+                fields[name] = [key for key in kind.model_fields if key not in NOT_IN_RECIPES]
     here = fields[table[0] if table else ""]
     hint = near(key, here)
     if "lr" in here and near(key, ["learning_rate"]):

@@ -138,7 +138,7 @@ def _tables(fitted: Mapping[str, Fitted]) -> list[Table]:
     if classes:
         columns = ["task", "rows", "temperature", "NLL", "after", "ECE", "after", "by chance"]
         rows = [_probability_row(name, of) for name, of in classes.items()]
-        found.append(table("Probabilities (after: on rows that the temperature was not fitted to)", columns, rows))
+        found.append(table("Probabilities (after: on rows held out of the fit)", columns, rows))
         columns = ["task", "--abstain", "answered", "of these wrong"]
         rows = [
             [name, f"{line.share:g}", f"{line.answered:.1%}", _percent(line.wrong)]
