@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minbert.errors import DataError
-from minbert.holdout import hold_back
+from minbert.errors import DataError, RecipeError
+from minbert.holdout import divide, hold_back
 from minbert.jobs import prepare
 from minbert.recipes import load
 from minbert.splits import read_splits
@@ -56,6 +56,38 @@ def test_the_order_of_the_file_decides_nothing() -> None:
     assert sorted(rows[row] for row in np.flatnonzero(held)) == sorted(rows[order[n]] for n in np.flatnonzero(again))
 
 
+@pytest.mark.parametrize("parts", [2, 3, 7])
+def test_every_part_has_its_share_of_every_label(parts: int) -> None:
+    labels = np.repeat([0.0, 1.0, 2.0], [700, 250, 50])
+    part = divide(numbered(1000), labels, parts, is_regression=False)
+    assert set(part) == set(range(1, parts + 1))
+    for label, rows in ((0, 700), (1, 250), (2, 50)):
+        assert np.all(np.abs(np.bincount(part[labels == label])[1:] - rows / parts) <= 1)
+
+
+def test_every_part_has_its_share_of_every_fifth_of_the_scores() -> None:
+    scores = RNG.permutation(1000) / 200
+    part = divide([[str(score) for score in scores]] * 2, scores, 5, is_regression=True)
+    for one in range(1, 6):
+        assert np.histogram(scores[part == one], bins=5, range=(0, 5))[0].tolist() == [40] * 5
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 2)), min_size=4, max_size=60))
+def test_no_text_stands_in_two_parts_whatever_the_order_of_the_file(
+    rows: list[tuple[int, int, int]],
+) -> None:
+    texts = [[f"A  question {first}" for first, _, _ in rows], [f"a QUESTION {second}" for _, second, _ in rows]]
+    labels = np.array([label for _, _, label in rows], dtype=float)
+    part = divide(texts, labels, 3, False)
+    parts_of = [{part[row] for row, of in enumerate(rows) if number in of[:2]} for number in range(31)]
+    assert all(len(found) <= 1 for found in parts_of)
+    order = np.random.default_rng(len(rows)).permutation(len(rows))
+    again = divide([[column[row] for row in order] for column in texts], labels[order], 3, False)
+    rows_of = [[tuple(rows[row]) for row in np.flatnonzero(part == one)] for one in (1, 2, 3)]
+    rows_again = [[tuple(rows[order[row]]) for row in np.flatnonzero(again == one)] for one in (1, 2, 3)]
+    assert [sorted(one) for one in rows_of] == [sorted(one) for one in rows_again]
+
+
 def mood(folder: Path, rows: int, **more: object) -> Task:
     cells = [[f"text {number}", "good" if number % 4 else "bad"] for number in range(rows)]
     write_table(folder / "mood.csv", ["text", "label"], cells)
@@ -98,3 +130,46 @@ def test_a_dev_file_beside_it_is_said_not_to_be_read(tmp_path: Path) -> None:
     _, readings = read_splits(mood(tmp_path, 40, holdout=8, dev="not-there.csv"))
     assert readings["dev"].warnings == ["rows held back from train; not-there.csv is not read"]
     assert read_splits(mood(tmp_path, 40, holdout=8))[1]["dev"].warnings == []
+
+
+def test_each_part_is_dev_once(tmp_path: Path) -> None:
+    held = [read_splits(mood(tmp_path, 41, folds=4, fold=fold))[1] for fold in (1, 2, 3, 4)]
+    assert sorted((row for one in held for row in one["dev"].examples.ids), key=int) == [str(n) for n in range(1, 42)]
+    for number, one in enumerate(held, start=1):
+        assert not set(one["train"].examples.ids) & set(one["dev"].examples.ids)
+        assert len(one["train"].examples) + len(one["dev"].examples) == 41
+        assert one["train"].notes == [f"held back {len(one['dev'].examples)} rows to choose by, part {number} of 4"]
+
+
+def test_a_single_run_is_to_say_which_part(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="divided into 4 parts, which `minbert experiment run` holds back in turn; for"):
+        read_splits(mood(tmp_path, 40, folds=4))
+
+
+def test_texts_that_hang_together_are_not_enough_for_so_many_parts(tmp_path: Path) -> None:
+    task = mood(tmp_path, 12, folds=5, fold=1)
+    write_table(tmp_path / "mood.csv", ["text", "label"], [[f"text {n % 3}", "ab"[n % 2]] for n in range(12)])
+    with pytest.raises(DataError, match="share no text are enough for 3 parts alone, not for folds = 5; lower it"):
+        read_splits(task)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"folds": 3, "holdout": 2}, "holdout and folds both hold rows of the train file back; leave one out"),
+        ({"fold": 1}, "fold = 1 is not one of the parts that folds = N makes"),
+        ({"folds": 3, "fold": 4}, "fold = 4 is not one of the parts that folds = 3 makes"),
+    ],
+)
+def test_keys_of_parts_fit_each_other(keys: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Task.model_validate({"kind": "classification", "train": "a.csv"} | keys)
+
+
+def test_tasks_that_are_scored_have_the_same_parts() -> None:
+    table = {"kind": "classification", "train": "a.csv"}
+    with pytest.raises(RecipeError, match="tasks that are scored should all have the same folds and fold"):
+        load({"tasks": {"a": table | {"folds": 3}, "b": table | {"dev": "b.csv"}}})
+    recipe = load({"tasks": {"a": table | {"folds": 3}, "b": table}})
+    assert recipe.folds == [1, 2, 3]
+    assert [recipe.with_fold(2).tasks[name].fold for name in ("a", "b")] == [2, None]

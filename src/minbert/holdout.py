@@ -1,4 +1,4 @@
-"""Texts and labels -> which examples are held back from training, so that no text stands on both sides.
+"""Texts and labels -> which examples are held back from training, once or part by part; no text stands on both sides.
 
 The choice depends on texts and labels alone: not on a seed, nor on the order of the rows. Letters: N examples.
 """
@@ -34,6 +34,23 @@ def hold_back(
             wanted -= counts
             held[members] = True
     return held
+
+
+def divide(texts: Sequence[Sequence[str]], labels: NDArray[np.float64], parts: int, is_regression: bool) -> Places:
+    """The part [N] of each of N examples, from 1; every one of `parts` could be held back in its turn.
+
+    Examples that share a text, but for case and blanks, are in one part; every label, or fifth of the scores, is spread
+    over all. The largest groups are placed first, each where most of its labels are still wanted.
+    """
+    strata = _fifths(labels) if is_regression else np.unique(labels, return_inverse=True)[1]
+    wanted = np.tile(np.bincount(strata) / parts, (parts, 1))  # [parts, strata]
+    chosen = np.zeros(len(labels), dtype=np.intp)
+    for members in sorted(_by_digest(texts, _groups(texts)), key=len, reverse=True):
+        counts = np.bincount(strata[members], minlength=wanted.shape[1])
+        part = int(np.argmax(np.round(wanted @ counts, 6)))  # rounded: the first of equals, on every machine
+        wanted[part] -= counts
+        chosen[members] = part + 1
+    return chosen
 
 
 def _groups(texts: Sequence[Sequence[str]]) -> NDArray[np.int32]:

@@ -36,7 +36,7 @@ from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts
 MAX_TOKENS = 4096  # positions in one inference batch, padding counted: enough to keep two to sixteen cores busy
 Inputs = Sequence[str] | Sequence[Sequence[str]]
 TASKS = "tasks.json"
-NOT_STORED = {"train", "dev", "holdout", "test", "weight", "class_weights"}
+NOT_STORED = {"train", "dev", "holdout", "folds", "fold", "test", "weight", "class_weights"}
 """A model's tasks say how to read and answer, not what it learned from."""
 
 

@@ -25,7 +25,7 @@ def _rows(job: Job) -> Iterator[list[str]]:
     for name, readings in job.readings.items():
         task = job.tasks[name]
         for split, reading in readings.items():
-            is_held = split == "dev" and task.holdout is not None
+            is_held = split == "dev" and task.divides_train
             files = ", ".join(Path(file).name for file in task.files("train" if is_held else split))
             counts = [f"{len(reading.examples):,}", f"{len(reading.bad_rows):,}"]
             yield [name, split, *counts, f"held back from {files}" if is_held else files]

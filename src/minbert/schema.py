@@ -208,6 +208,9 @@ class Recipe(Table):
             faults += [f"training.batch_size names '{n}', no task{near(n, names)}" for n in sizes if n not in names]
             faults += [f"training.batch_size gives no size to '{n}'" for n in names if n not in sizes]
         faults += self._faults_of_mode() + self._faults_of_files() + self._faults_of_shared_heads()
+        scored = [task for task in self.tasks.values() if task.divides_train or task.dev is not None]
+        if len({(task.folds, task.fold) for task in scored}) > 1:
+            faults.append("tasks that are scored should all have the same folds and fold, or none of them any")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -241,7 +244,7 @@ class Recipe(Table):
         chosen, known = self.training.select_on, [*SCORES, *self.tasks]
         if chosen not in known:
             faults.append(f"training.select_on = {chosen!r:.60} is not sum, course or a task{near(chosen, known)}")
-        elif chosen in self.tasks and self.tasks[chosen].dev is None and self.tasks[chosen].holdout is None:
+        elif chosen in self.tasks and self.tasks[chosen].dev is None and not self.tasks[chosen].divides_train:
             faults.append(f"training.select_on = '{chosen}', and tasks.{chosen} names no dev file to score it on")
         return faults
 
@@ -261,6 +264,22 @@ class Recipe(Table):
     @property
     def order(self) -> list[str]:
         return list(self.tasks) if self.schedule.order is None else self.schedule.order
+
+    @property
+    def folds(self) -> list[int | None]:
+        """The parts of the train files to hold back, a run each; one None where a single run is all."""
+        count = next((task.folds for task in self.tasks.values() if task.folds), None)
+        return [*range(1, count + 1)] if count and self.fold is None else [None]
+
+    @property
+    def fold(self) -> int | None:
+        """The part of the train files that the run holds back."""
+        return next((task.fold for task in self.tasks.values() if task.folds), None)
+
+    def with_fold(self, fold: int | None) -> Self:
+        """The recipe of the run that holds that part back."""
+        tasks = {n: task.model_copy(update={"fold": fold}) if task.folds else task for n, task in self.tasks.items()}
+        return self.model_copy(update={"tasks": tasks})
 
     def batch_size(self, task: str) -> int:
         size = self.training.batch_size

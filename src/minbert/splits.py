@@ -6,10 +6,11 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minbert.data import Examples, Reading, read_rows, usable
 from minbert.errors import DataError, counted, several, shown
-from minbert.holdout import hold_back
+from minbert.holdout import divide, hold_back
 from minbert.labels import label_order, listed_labels
 from minbert.tasks import MOST_LABELS, Split, Task
 
@@ -27,8 +28,8 @@ def read_splits(task: Task, skip_bad_rows: bool = False) -> tuple[Task, dict[Spl
         _check_classes(where, task, train)
     task = task.completed(train.labels)
     readings: dict[Split, Reading] = {"train": train}
-    if task.holdout is not None:
-        readings["train"], readings["dev"] = _held_back(train, where, task.holdout, task.is_regression)
+    if task.divides_train:
+        readings["train"], readings["dev"] = _divided(train, where, task)
         if task.dev is not None:
             readings["dev"].warnings.append(f"rows held back from train; {named(task, 'dev')} is not read")
     elif task.dev is not None:
@@ -42,7 +43,7 @@ def read_splits(task: Task, skip_bad_rows: bool = False) -> tuple[Task, dict[Spl
 
 def dev_set_places(task: Task, reading: Reading) -> dict[str, slice]:
     """Where the examples of each named dev set of a task stand in the reading of its dev files."""
-    return reading.places if isinstance(task.dev, dict) and not task.holdout else {}
+    return reading.places if isinstance(task.dev, dict) and not task.divides_train else {}
 
 
 def read_split(task: Task, split: Split, skip_bad_rows: bool = False) -> Reading:
@@ -95,9 +96,49 @@ def named(task: Task, split: Split) -> str:
     return several(task.files(split), 2)
 
 
-def _held_back(train: Reading, where: str, count: int, is_regression: bool) -> tuple[Reading, Reading]:
-    """A train file's reading as two: what is learned from, and what was held back to choose by."""
-    examples = train.examples
+def _divided(train: Reading, where: str, task: Task) -> tuple[Reading, Reading]:
+    """A train file's reading as two: what is learned from, and what is held back to choose by."""
+    held = held_back(train.examples, where, task)
+    note = f"held back {counted(int(held.sum()), 'row')} to choose by"
+    note += "" if task.fold is None else f", part {task.fold} of {task.folds}"
+    kept = replace(train, examples=train.examples.take(np.flatnonzero(~held)), notes=[*train.notes, note])
+    return kept, Reading(train.examples.take(np.flatnonzero(held)), train.labels)
+
+
+def held_back(examples: Examples, where: str, task: Task) -> NDArray[np.bool_]:
+    """Which of the N examples of a train file are held back [N]; `where` names it. Raises DataError if none can be."""
+    if task.folds is None:
+        return _held_out(examples, where, task.holdout or 0, task.is_regression)
+    if task.fold is None:
+        raise DataError(
+            f"{where} is to be divided into {task.folds} parts, which `minbert experiment run` holds back in turn; "
+            "for a single run say which one, as in fold = 1"
+        )
+    held: NDArray[np.bool_] = parts(examples, where, task) == task.fold
+    return held
+
+
+def scored_places(examples: Examples, where: str, task: Task) -> NDArray[np.intp]:
+    """Where the rows that stand in for a dev file are among a train file's; of all parts together, part after part."""
+    if task.folds is not None and task.fold is None:
+        return np.argsort(parts(examples, where, task), kind="stable")
+    return np.flatnonzero(held_back(examples, where, task))
+
+
+def parts(examples: Examples, where: str, task: Task) -> NDArray[np.intp]:
+    """The part [N], from 1, of each of the N examples of a train file with `folds`. Raises DataError for empty ones."""
+    assert task.folds is not None
+    assert examples.labels is not None
+    found = divide(examples.texts, examples.labels, task.folds, task.is_regression)
+    if len(filled := np.unique(found)) < task.folds:
+        raise DataError(
+            f"{where}: rows that share no text are enough for {counted(len(filled), 'part')} alone, not for folds = "
+            f"{task.folds}; lower it"
+        )
+    return found
+
+
+def _held_out(examples: Examples, where: str, count: int, is_regression: bool) -> NDArray[np.bool_]:
     assert examples.labels is not None
     if count > len(examples) // 2:
         raise DataError(
@@ -106,9 +147,7 @@ def _held_back(train: Reading, where: str, count: int, is_regression: bool) -> t
     held = hold_back(examples.texts, examples.labels, count, is_regression)
     if not held.any():
         raise DataError(f"{where}: rows share so many texts that none can be held back; name a dev file, not holdout")
-    note = f"held back {counted(int(held.sum()), 'row')} to choose by"
-    kept = replace(train, examples=examples.take(np.flatnonzero(~held)), notes=[*train.notes, note])
-    return kept, Reading(examples.take(np.flatnonzero(held)), train.labels)
+    return held
 
 
 def _check_classes(where: str, task: Task, train: Reading) -> None:

@@ -108,6 +108,11 @@ class Task(BaseModel):
     holdout: Annotated[int, Field(gt=0)] | None = None
     """Rows of the train file to hold back and choose by, in place of a dev file: the same ones whatever the seed, every
     label in its share, and no text on both sides."""
+    folds: Annotated[int, Field(ge=2, le=50)] | None = None
+    """For small data: divides the train file into so many parts, each of which is held back once in place of a dev
+    file. `minbert experiment run` trains once for each, and scores the answers to all rows together."""
+    fold: Annotated[int, Field(ge=1)] | None = None
+    """Which of the parts, from 1, a single run holds back."""
     test: Files | None = None
     """File of examples to answer after training, or several; they need no labels."""
     text: str | Annotated[list[str], Field(min_length=1, max_length=2)] = "text"
@@ -168,6 +173,10 @@ class Task(BaseModel):
                 raise ValueError(f"{key} '{value}' {what} a {self.kind} task; take one of {', '.join(allowed)}")
         if self.class_weights is not None and (self.is_regression or self.is_multi_label):
             raise ValueError(f"class_weights are for one class an example; a {self.kind} task has none or several")
+        if self.folds is not None and self.holdout is not None:
+            raise ValueError("holdout and folds both hold rows of the train file back; leave one out")
+        if self.fold is not None and self.fold > (self.folds or 0):
+            raise ValueError(f"fold = {self.fold} is not one of the parts that folds = {self.folds or 'N'} makes")
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling '{self.pooling}' is unknown; take one of {', '.join(POOLINGS)}")
         self._check_labels()
@@ -228,6 +237,11 @@ class Task(BaseModel):
             return convert(split, value) if isinstance(value, str) else None
 
         return self.model_copy(update={split: converted(split, getattr(self, split)) for split in SPLITS})
+
+    @property
+    def divides_train(self) -> bool:
+        """Whether rows of the train file are held back in place of a dev file."""
+        return self.holdout is not None or self.folds is not None
 
     @property
     def text_columns(self) -> list[str]:

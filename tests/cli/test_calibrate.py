@@ -124,6 +124,23 @@ def test_rows_that_the_model_learned_from_are_refused(command: Command, run: Pat
     assert "calibration" not in stored(run)["sst"]
 
 
+def test_rows_held_back_from_the_train_file_calibrate_and_the_file_does_not(
+    command: Command, tiny_encoder: Path
+) -> None:
+    rows = [f"{('good', 'bad')[n % 2]} film {n},{('up', 'down')[n % 2]}" for n in range(60)]
+    Path("a.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    task = {"kind": "classification", "train": "a.csv", "holdout": 24}
+    values = {"name": "held", "encoder": str(tiny_encoder), "tasks": {"mood": task}, "training": {"max_steps": 1}}
+    run = minbert.train(values).folder
+    refused = command("calibrate", run, "--input", "a.csv")
+    assert refused.code == 2
+    assert "a.csv is what task 'mood' learned from" in refused.err
+    done = command("calibrate", run)
+    assert done.code == 0, done.err
+    found = stored(run)["mood"]["calibration"]
+    assert (found["rows"], list(found["files"])) == (24, ["a.csv"])
+
+
 def test_a_run_that_is_training_is_left_alone(command: Command, run: Path) -> None:
     with FileLock(run / ".lock"):
         refused = command("calibrate", run)

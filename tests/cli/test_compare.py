@@ -9,7 +9,8 @@ import pytest
 from cli.conftest import Command
 from experiments.planted import group_of, mood_set
 from minbert.experiments.devsets import dev_sets, row_numbers
-from minbert.experiments.results import keep, load_results
+from minbert.experiments.loading import load_results
+from minbert.experiments.results import keep
 from minbert.runs import digest
 from minbert.tables import write_table
 from minbert.tasks import SPLITS

@@ -13,7 +13,8 @@ import pytest
 
 from minbert.errors import RunError
 from minbert.experiments.devsets import dev_sets, readings
-from minbert.experiments.results import Result, keep, load_results
+from minbert.experiments.loading import load_results
+from minbert.experiments.results import Result, keep
 from minbert.metrics import METRICS
 from minbert.runs import Run, digest
 from tiny import PAIRS, SST

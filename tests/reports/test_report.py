@@ -12,7 +12,8 @@ from sklearn.metrics import accuracy_score, precision_score
 
 from minbert.cli.report import collections
 from minbert.experiments.grid import expand
-from minbert.experiments.results import keep, load_results
+from minbert.experiments.loading import load_results
+from minbert.experiments.results import keep
 from minbert.recipes import load
 from minbert.reports.page import page, write_report
 from minbert.reports.report import Collection, Report

@@ -59,7 +59,7 @@ def compare(
 
 def _group(name: str, results: Path | None) -> Sequence[Result]:
     """The complete runs of one group, in a folder of their own or among kept results."""
-    from minbert.experiments.results import load_results
+    from minbert.experiments.loading import load_results
 
     found = load_results(Path(name) if results is None else results)
     groups = sorted({result.group for result in found})

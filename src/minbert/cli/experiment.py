@@ -190,8 +190,8 @@ def keep(
 ) -> None:
     """Add what complete runs found to a small folder of results: scores, conflict, answers, and none of the data."""
     from minbert.cli.show import results
+    from minbert.experiments.loading import load_results
     from minbert.experiments.results import keep as keep_results
-    from minbert.experiments.results import load_results
 
     found = load_results(runs)
     held = keep_results(found, output)
@@ -201,12 +201,12 @@ def keep(
 
 def _fault_of_keeping(cell: Cell, kept: Path | None) -> str | None:
     """Adds a complete run to a folder of results, if there is one; says why that failed: the other runs go on."""
-    from minbert.experiments.results import Result
+    from minbert.experiments.grid import results_with
     from minbert.experiments.results import keep as keep_results
 
     if kept is not None:
         try:
-            keep_results([Result.of(cell.run)], kept)
+            keep_results(results_with(cell), kept)
         except (MinbertError, OSError) as error:
             return str(error)
     return None
@@ -295,10 +295,9 @@ class ExperimentDisplay:
 
 def _scores_of(cell: Cell) -> str:
     from minbert.cli.show import number
-    from minbert.experiments.grid import scores
+    from minbert.experiments.grid import last_scores
 
-    (row,) = scores([cell])
-    return "  ".join(f"{name} {number(value)}" for name, value in row.values.items())
+    return "  ".join(f"{name} {number(value)}" for name, value in last_scores(cell).items())
 
 
 def _show_readings(readings: dict[str, Reading]) -> None:
@@ -317,8 +316,8 @@ def _status_table(cells: Sequence[Cell], conditions: dict[str, str]) -> Table:
         own = [cell for cell in cells if cell.recipe.name == name]
         words = ("complete", "stopped", "failed", "missing")
         of = {word: [c for c in own if conditions[c.name] == word] for word in words}
-        stopped = [f"seed {c.recipe.seed} at update {c.progress.step:,}" for c in of["stopped"]]
-        stopped += [f"seed {c.recipe.seed} failed" for c in of["failed"]]
-        missing = [str(c.recipe.seed) for c in of["missing"]]
+        stopped = [f"seed {c.place} at update {c.progress.step:,}" for c in of["stopped"]]
+        stopped += [f"seed {c.place} failed" for c in of["failed"]]
+        missing = [c.place for c in of["missing"]]
         rows.append([name, f"{len(of['complete'])} of {len(own)}", ", ".join(stopped), ", ".join(missing)])
     return table("Runs", ("recipe", "complete", "stopped", "seeds missing"), rows, left=4)

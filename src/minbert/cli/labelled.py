@@ -23,7 +23,7 @@ def readings_of(
     readings: dict[str, Reading] = {}
     for name in names:
         own = _own_task(name, model)
-        if own is not None and own.holdout and split != "test":
+        if own is not None and own.divides_train and split != "test":
             readings[name] = _divided(name, own, split, data, skip_bad_rows)
         elif len(names) > 1 and own is not None and getattr(own, split) is None and data is None:
             messages.print(f"task '{name}' has no {split} file, and is left out", soft_wrap=True)
@@ -96,15 +96,15 @@ def file_of(task: str, data: Path | None, split: Split, model: Path | None) -> P
 def files_of(task: str, data: Path | None, split: Split, model: Path) -> list[Path]:
     """The files that `readings_of` has a task's rows from."""
     own = _own_task(task, model)
-    is_held_back = own is not None and own.holdout is not None and split != "test"
-    files = [] if own is None else _in_folder(own, data).files("train" if is_held_back else split)
-    return list(map(Path, files)) if is_held_back or len(files) > 1 else [file_of(task, data, split, model)]
+    is_divided = own is not None and own.divides_train and split != "test"
+    files = [] if own is None else _in_folder(own, data).files("train" if is_divided else split)
+    return list(map(Path, files)) if is_divided or len(files) > 1 else [file_of(task, data, split, model)]
 
 
-def learned_from(task: str, model: Path) -> list[Path]:
-    """The train files of a task whose every row the model learned from; none where that is not known here."""
+def learned_from(task: str, split: Split | None, model: Path) -> list[Path]:
+    """The files whose rows the model learned from, as far as known; none for a split that was held back from them."""
     own = _own_task(task, model)
-    return [] if own is None or own.holdout else list(map(Path, own.files("train")))
+    return [] if own is None or (own.divides_train and split == "dev") else list(map(Path, own.files("train")))
 
 
 def _in_folder(task: Task, data: Path | None) -> Task:

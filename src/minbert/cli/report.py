@@ -43,7 +43,7 @@ def report(
 def collections(runs: Path, data: Path | None) -> list[Collection]:
     """The complete runs by the folder that holds their groups, each with its dev sets."""
     from minbert.experiments.devsets import dev_sets
-    from minbert.experiments.results import load_results
+    from minbert.experiments.loading import load_results
     from minbert.reports.report import Collection
 
     found: dict[str, dict[str, list[Result]]] = {}

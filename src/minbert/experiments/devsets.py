@@ -1,19 +1,22 @@
 """Results and the data they were scored on -> each task's dev examples, row for row as the runs answered them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from minbert.data import Examples, Reading
 from minbert.errors import RunError, several
 from minbert.experiments.results import Result, digest_of, without_paths
-from minbert.holdout import hold_back
 from minbert.labels import Labels
 from minbert.runs import digest
-from minbert.splits import dev_set_places, read_split, read_splits
+from minbert.splits import dev_set_places, named, read_split, read_splits, scored_places
 from minbert.tasks import SPLITS, Split, Task
 
-READING = {"holdout", "labels", "label", "text", "range", "format", "encoding", "quoting"}  # what rows depend on
+READING = {"holdout", "folds", "fold", "labels", "label", "text", "range", "format", "encoding", "quoting"}
+"""What a task's rows depend on beside its files."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class DevSet:
 
 def _source(task: Task) -> Split:
     """The split whose file holds the dev rows."""
-    return "train" if task.holdout else "dev"
+    return "train" if task.divides_train else "dev"
 
 
 def dev_sets(results: Sequence[Result], data: Path | None = None) -> dict[str, DevSet]:
@@ -91,7 +94,10 @@ def _read(name: str, task: Task, result: Result, data: Path | None) -> DevSet:
 
 
 def readings(task: Task) -> dict[Split, Reading]:
-    """What the files at hand gave, by split; dev is there always."""
+    """What the files at hand gave, by split; dev is there always, and alone where each part of train was it once."""
+    if task.folds is not None and task.fold is None:
+        train = read_split(task, "train", skip_bad_rows=True)
+        return {"dev": replace(train, examples=train.examples.take(_scored(task, train)))}
     if task.train is None:
         return {"dev": read_split(task, "dev", skip_bad_rows=True)}
     return read_splits(task, skip_bad_rows=True)[1]
@@ -100,8 +106,11 @@ def readings(task: Task) -> dict[Split, Reading]:
 def row_numbers(dev: DevSet) -> list[int]:
     """The row of each example in the files that it comes from, from 1; of several they count on."""
     reading = read_split(dev.task, _source(dev.task), skip_bad_rows=True)
-    if not dev.task.holdout:
-        return reading.row_numbers
-    assert reading.examples.labels is not None
-    held = hold_back(reading.examples.texts, reading.examples.labels, dev.task.holdout, dev.task.is_regression)
-    return [row for row, is_held in zip(reading.row_numbers, held, strict=True) if is_held]
+    return [reading.row_numbers[place] for place in _scored(dev.task, reading)]
+
+
+def _scored(task: Task, reading: Reading) -> NDArray[np.intp]:
+    """Which rows of the files that hold a task's dev rows are those, in the order in which they were answered."""
+    if task.divides_train:
+        return scored_places(reading.examples, named(task, "train"), task)
+    return np.arange(len(reading.examples))

@@ -1,6 +1,7 @@
 """Recipes and a number of seeds -> the runs of an experiment, and how far each of them is.
 
-A cell is one run: a recipe with one seed, in runs/NAME/seed-K.
+A cell is one run: a recipe with one seed, in runs/NAME/seed-K; of a recipe with `folds` it is one part of that,
+fold-1 and so on in that folder.
 """
 
 import fnmatch
@@ -12,7 +13,8 @@ from typing import Any, Literal
 
 from minbert.data import Reading
 from minbert.errors import RecipeError, RunError, several
-from minbert.experiments.results import holds, load_results
+from minbert.experiments.loading import is_part, joined, load_results
+from minbert.experiments.results import Result, holds
 from minbert.jobs import build_model, read_tasks
 from minbert.metrics import total
 from minbert.pretrained import locate
@@ -35,8 +37,18 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The recipe's name and the seed, as people read it."""
-        return f"{self.recipe.name} seed {self.recipe.seed}"
+        """The recipe's name, the seed, and the fold if it has one, as people read it."""
+        return f"{self.recipe.name} seed {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Its seed, and the fold if it has one, among its recipe's."""
+        return f"{self.recipe.seed}" + ("" if self.recipe.fold is None else f" fold {self.recipe.fold}")
+
+    @property
+    def is_part(self) -> bool:
+        """Whether its result is one with those of the other parts of a train file."""
+        return is_part(self.recipe, self.folder)
 
     @property
     def run(self) -> Run:
@@ -83,14 +95,16 @@ def expand(
         seen[recipe.name.lower()] = recipe
     for recipe in recipes:
         _check_control(recipe, seen, seeds)
+    seeded = [recipe.model_copy(update={"seed": recipe.seed + n}) for n in range(seeds) for recipe in recipes]
+    first = {recipe.name: recipe.seed for recipe in recipes}
     return [
         Cell(
-            recipe.model_copy(update={"seed": recipe.seed + number}),
-            runs / recipe.name / f"seed-{recipe.seed + number}",
-            keep_weights or number == 0,
+            recipe if fold is None else recipe.with_fold(fold),
+            runs / recipe.name / f"seed-{recipe.seed}" / ("" if fold is None else f"fold-{fold}"),
+            keep_weights or (recipe.seed == first[recipe.name] and fold in (None, 1)),
         )
-        for number in range(seeds)
-        for recipe in recipes
+        for recipe in seeded
+        for fold in recipe.folds
     ]
 
 
@@ -99,7 +113,7 @@ def not_kept(cells: Sequence[Cell], results: Path | None) -> list[Cell]:
     if results is None or not results.is_dir():  # at first there is none
         return list(cells)
     kept = load_results(results)
-    return [cell for cell in cells if not holds(kept, cell.recipe)]
+    return [cell for cell in cells if not holds(kept, cell.recipe.with_fold(None) if cell.is_part else cell.recipe)]
 
 
 def _check_control(recipe: Recipe, others: Mapping[str, Recipe], seeds: int) -> None:
@@ -215,10 +229,26 @@ def scores(cells: Sequence[Cell]) -> list[Row]:
     rows = []
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         done = [cell for cell in cells if cell.recipe.name == name and cell.condition == "complete"]
-        if done:
-            seconds = statistics.fmean(cell.progress.seconds for cell in done)
-            rows.append(_row(name, [_last_scores(cell) for cell in done], seconds))
+        whole = _whole_seeds(done)
+        seconds = [cell.progress.seconds for cell in done if not cell.is_part] + [result.seconds for result in whole]
+        found = [last_scores(cell) for cell in done if not cell.is_part]
+        found += [result.scores | {"sum": total(result.scores)} for result in whole]
+        if found:
+            rows.append(_row(name, found, statistics.fmean(seconds)))
     return rows
+
+
+def _whole_seeds(done: Sequence[Cell]) -> list[Result]:
+    """The seeds of which every part is complete."""
+    return joined(Result.of(cell.run) for cell in done if cell.is_part)
+
+
+def results_with(cell: Cell) -> list[Result]:
+    """What a complete cell's end makes known: its result, or its seed's if the other parts are complete too."""
+    if not cell.is_part:
+        return [Result.of(cell.run)]
+    parts = [Run(cell.folder.with_name(f"fold-{fold}")) for fold in cell.recipe.with_fold(None).folds]
+    return joined(Result.of(run) for run in parts if run.progress().is_complete)
 
 
 def _row(name: str, runs: Sequence[dict[str, float | None]], seconds: float) -> Row:
@@ -233,7 +263,7 @@ def _row(name: str, runs: Sequence[dict[str, float | None]], seconds: float) -> 
     return Row(name, len(runs), values, deviations, seconds)
 
 
-def _last_scores(cell: Cell) -> dict[str, float | None]:
+def last_scores(cell: Cell) -> dict[str, float | None]:
     """Every task's own metric, and the sum, at the run's last update: a method is not judged by its luckiest step."""
     tasks = cell.run.recipe().tasks
     record = _last_evaluation(cell)
@@ -249,9 +279,11 @@ def baselines(cells: Sequence[Cell]) -> dict[str, float | None]:
     done = [cell for cell in cells if cell.condition == "complete"]
     found: dict[str, float | None] = {}
     for cell in done:
-        found |= _last_evaluation(cell)["baselines"]
+        found |= {} if cell.is_part else _last_evaluation(cell)["baselines"]
+    for result in _whole_seeds(done):
+        found |= result.baselines
     is_one_sum = all(cell.recipe.tasks.keys() == done[0].recipe.tasks.keys() for cell in done)
-    return found | ({"sum": total(found)} if done and is_one_sum else {})
+    return found | ({"sum": total(found)} if found and is_one_sum else {})
 
 
 def _last_evaluation(cell: Cell) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -150,23 +149,9 @@ def _conflict(steps: Sequence[Mapping[str, Any]]) -> list[Conflict]:
     ]
 
 
-def load_results(folder: Path) -> list[Result]:
-    """Every complete run below a folder, or all runs of a folder of results; by group and seed. Raises RunError."""
-    if (folder / RUNS).is_file():
-        return _kept(folder)
-    runs = [Run(file.parent) for file in folder.rglob("recipe.toml")]
-    found = [Result.of(run) for run in runs if run.progress().is_complete]
-    if not found:
-        raise RunError(f"{folder} holds no complete run and no results; name the folder of an experiment's runs")
-    found.sort(key=lambda result: (result.group, result.seed, str(result.folder)))
-    for one, other in pairwise(found):
-        if (one.group, one.seed) == (other.group, other.seed):
-            raise RunError(f"{one.folder} and {other.folder} are both {one.name}; name a folder that holds one of them")
-    return found
-
-
 def group_of(run: Path) -> str:
     """The name of a run's group, after the folder that holds the groups: tuned/PCG-200 of runs/tuned/PCG-200/seed-1."""
+    run = run.parent if run.name.startswith("fold-") else run
     group = run.resolve().parent if run.name.startswith("seed-") else run.resolve()
     return f"{group.parent.name}/{group.name}"
 
@@ -178,7 +163,7 @@ def keep(results: Iterable[Result], folder: Path) -> list[Result]:
     """
     make_folder(folder)
     with one_writer(folder, patience=PATIENCE):  # several experiments may add to one folder at once
-        known = {(r.group, r.seed): r for r in _kept(folder)} if (folder / RUNS).is_file() else {}
+        known = {(r.group, r.seed): r for r in read_kept(folder)} if (folder / RUNS).is_file() else {}
         for result in results:
             new = replace(result, recipe=without_paths(result.recipe))
             _check_same(known.get((new.group, new.seed)), new, folder)
@@ -281,7 +266,7 @@ def _write(file: Path, frames: Sequence[pl.DataFrame]) -> None:
         whole.write_parquet(temporary, compression="zstd", compression_level=19)
 
 
-def _kept(folder: Path) -> list[Result]:
+def read_kept(folder: Path) -> list[Result]:
     """All runs of a folder of results. Raises RunError where its files are not what `keep` wrote."""
     try:
         lines = [json.loads(line) for line in (folder / RUNS).read_text(encoding="utf-8").splitlines()]

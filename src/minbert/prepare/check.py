@@ -181,10 +181,13 @@ def check_task(name: str, task: Task, tokenizer: Tokenizer, limit: int) -> TaskR
     """Reads a task's files as train does and compares them; where train would give up, each file by itself."""
     faults: dict[Split, str] = {}
     fault = None
-    files = task.model_copy(update={"holdout": None, "dev": None if task.holdout else task.dev})
+    task = task.model_copy(update={"fold": task.fold or (task.folds and 1)})  # any part will do
+    files = task.model_copy(
+        update={"holdout": None, "folds": None, "fold": None, "dev": None if task.divides_train else task.dev}
+    )
     try:
         _, readings = read_splits(task, skip_bad_rows=True)
-        if task.holdout:  # train accepts it; what is looked at are the files
+        if task.divides_train:  # train accepts it; what is looked at are the files
             _, readings = read_splits(files, skip_bad_rows=True)
     except MinbertError as error:
         readings, faults = _read_apart(files)

@@ -35,7 +35,7 @@ class Collection:
     @property
     def is_of_dev_files(self) -> bool:
         """Whether dev is what the dev files hold, and not rows held back from train."""
-        return not any(dev.task.holdout for dev in self.dev.values())
+        return not any(dev.task.divides_train for dev in self.dev.values())
 
 
 @dataclass(frozen=True)

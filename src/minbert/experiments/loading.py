@@ -1,0 +1,95 @@
+"""A folder of runs, or of kept results -> its results; the runs that held back each part of a train file are one.
+
+Their answers stand part after part, in the order of the file within each (`splits.scored_places`).
+"""
+
+import itertools
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from minbert.errors import RunError
+from minbert.evaluation import task_score
+from minbert.experiments.results import RUNS, Array, Point, Result, read_kept
+from minbert.metrics import METRICS
+from minbert.runs import Run
+from minbert.schema import Recipe
+from minbert.tasks import KINDS, Task
+
+
+def load_results(folder: Path) -> list[Result]:
+    """Every complete run below a folder, or all runs of a folder of results; by group and seed.
+
+    The runs of a seed that held back each part of a train file once are one result. Raises RunError.
+    """
+    if (folder / RUNS).is_file():
+        return read_kept(folder)
+    runs = [run for file in folder.rglob("recipe.toml") if (run := Run(file.parent)).progress().is_complete]
+    if not runs:
+        raise RunError(f"{folder} holds no complete run and no results; name the folder of an experiment's runs")
+    results = [Result.of(run) for run in runs]
+    parts = [result for result in results if is_part(result.recipe, result.folder)]
+    found = joined(parts) + [result for result in results if not is_part(result.recipe, result.folder)]
+    if not found:
+        raise RunError(
+            f"{folder} lacks some part of {parts[0].name}; complete its runs, and name the folder of them all"
+        )
+    found.sort(key=lambda result: (result.group, result.seed, str(result.folder)))
+    for one, other in pairwise(found):
+        if (one.group, one.seed) == (other.group, other.seed):
+            raise RunError(f"{one.folder} and {other.folder} are both {one.name}; name a folder that holds one of them")
+    return found
+
+
+def is_part(recipe: Recipe, folder: Path | None) -> bool:
+    """Whether a run held back one part of its train files and stands among the others', as seed-1/fold-2."""
+    return recipe.fold is not None and folder is not None and folder.name == f"fold-{recipe.fold}"
+
+
+def joined(parts: Iterable[Result]) -> list[Result]:
+    """The results of runs that held back one part each, as one a group and seed; where one lacks there is none."""
+    found = []
+    ordered = sorted(parts, key=lambda result: (result.group, result.seed, result.recipe.fold or 0))
+    for _, of_seed in itertools.groupby(ordered, key=lambda result: (result.group, result.seed)):
+        runs = list(of_seed)
+        if [run.recipe.fold for run in runs] == runs[0].recipe.with_fold(None).folds:
+            found.append(_one(runs))
+    return found
+
+
+def _one(folds: Sequence[Result]) -> Result:
+    """All rows' answers and scores; seconds, tokens and batches of all folds together, and the updates of each."""
+    recipe = folds[0].recipe.with_fold(None)
+    answers = {name: np.concatenate([fold.answers[name] for fold in folds]) for name in folds[0].answers}
+    labels = {name: np.concatenate([_labels(fold, name) for fold in folds]) for name in answers}
+    metrics = {name: _metrics(recipe.tasks[name], answers[name], labels[name]) for name in answers}
+    angles = [fold.angle for fold in folds if fold.angle is not None]
+    last = folds[0].curve[-1]
+    return replace(
+        folds[0],
+        recipe=recipe,
+        seconds=sum(fold.seconds for fold in folds),
+        tokens=sum(fold.tokens for fold in folds),
+        batches={name: sum(fold.batches[name] for fold in folds) for name in folds[0].batches},
+        angle=statistics.fmean(angles) if angles else None,
+        baselines={n: task_score(recipe.tasks[n], metrics[n], labels[n]).baseline for n in answers},
+        curve=[Point(last.step, last.epoch, metrics)],
+        conflict=[],  # of other rows in each fold
+        answers=answers,
+        folder=None,  # there are several
+    )
+
+
+def _metrics(task: Task, answers: Array, labels: Array) -> dict[str, float | None]:
+    return {name: METRICS[name](answers, labels) for name in KINDS[task.kind].metrics}
+
+
+def _labels(fold: Result, task: str) -> Array:
+    assert fold.folder is not None
+    labels = Run(fold.folder).read_predictions(task, fold.recipe.tasks[task]).labels
+    assert labels is not None
+    return labels
