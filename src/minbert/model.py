@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from minbert import cards
 from minbert import predictions as answers
 from minbert.bert import Bert
+from minbert.calibration import Threshold
 from minbert.data import Examples
 from minbert.errors import InputError, ModelError, near
 from minbert.files import write_text
@@ -34,6 +35,7 @@ from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts
 
 MAX_TOKENS = 4096  # positions in one inference batch, padding counted: enough to keep two to sixteen cores busy
 Inputs = Sequence[str] | Sequence[Sequence[str]]
+TASKS = "tasks.json"
 NOT_STORED = {"train", "dev", "holdout", "folds", "fold", "test", "weight", "class_weights"}
 """A model's tasks say how to read and answer, not what it learned from."""
 
@@ -42,13 +44,15 @@ NOT_STORED = {"train", "dev", "holdout", "folds", "fold", "test", "weight", "cla
 class Prediction:
     """The answer to one text or pair: a class name, a list of them or a score, with what stands behind it.
 
-    `note` says "empty" for a blank text and "truncated" for one cut to the model's length, else nothing.
+    The answer is "?" where the model abstains. `note` says "empty" for a blank text and "truncated" for one cut to the
+    model's length, else nothing. `margin` is how far from a calibrated score 95 of 100 true ones lie at most.
     """
 
     answer: str | float | list[str]
     probabilities: dict[str, float] | None
     score: float | None
     note: str
+    margin: float | None = None
 
 
 class MultitaskModel(nn.Module):
@@ -60,6 +64,7 @@ class MultitaskModel(nn.Module):
         super().__init__()
         self.encoder, self.tokenizer, self.tasks = encoder, tokenizer, dict(tasks)
         self.card: str | None = None
+        self._answers_above: dict[str, float] = {}
         self.heads = nn.ModuleDict()
         known, rows = tokenizer.get_vocab_size(), encoder.config.vocab_size
         if known > rows:
@@ -138,14 +143,37 @@ class MultitaskModel(nn.Module):
                     column[rows] = part.float().cpu()
         return replace(encoded, pooled=columns)
 
-    def predict_encoded(self, task: str, encoded: Encoded) -> Predictions:
-        """Answers in the order of the examples, without dropout; batches are made by length and undone."""
+    def outputs(self, task: str, encoded: Encoded) -> NDArray[np.float64]:
+        """The head's outputs [N, K], without dropout; batches are made by length and undone."""
         outputs = np.zeros((len(encoded), self.tasks[task].num_outputs))
         budget = MAX_TOKENS // len(encoded.texts)
         with self._at_rest():
             for rows in batches_by_length(encoded.lengths, budget):
                 outputs[rows] = self.output(task, encoded.batch(rows).to(self.device)).float().cpu().numpy()
-        return answers.from_outputs(self.tasks[task], encoded.ids, outputs, encoded.labels)
+        return outputs
+
+    def predict_encoded(self, task: str, encoded: Encoded) -> Predictions:
+        """Answers in the order of the examples."""
+        spec = self.tasks[task]
+        predicted = answers.from_outputs(spec, encoded.ids, self.outputs(task, encoded), encoded.labels)
+        above = self._answers_above.get(task)
+        return predicted if above is None else answers.without_unsure(spec, predicted, above)
+
+    def abstain(self, task: str, alpha: float) -> Threshold | None:
+        """From here on the task answers "?" where it is not sure enough that at most `alpha` of its answers are wrong.
+
+        Gives the confidence that an answer needs; None where there is no such, and every answer is "?".
+        """
+        found = answers.threshold(task, self._known(task), alpha)
+        self._answers_above[task] = 1.0 if found is None else found.above
+        return found
+
+    def _known(self, task: str) -> Task:
+        if task not in self.tasks:
+            raise InputError(
+                f"this model has no task '{task}'{near(task, list(self.tasks))}; it has {list(self.tasks)}"
+            )
+        return self.tasks[task]
 
     def predict(self, task: str, inputs: Inputs | Frame) -> list[Prediction]:
         """One Prediction per input, in order. A pair task takes pairs of texts, any other task texts; both take a table
@@ -153,10 +181,7 @@ class MultitaskModel(nn.Module):
 
         Raises InputError for an unknown task or an input of another shape; a blank text has an answer, with a note.
         """
-        if task not in self.tasks:
-            raise InputError(
-                f"this model has no task '{task}'{near(task, list(self.tasks))}; it has {list(self.tasks)}"
-            )
+        self._known(task)
         given = self._from_frame(task, inputs) if is_frame(inputs) else cast(Inputs, inputs)
         columns = self._columns(task, given)
         if len(given) == 0:
@@ -200,8 +225,7 @@ class MultitaskModel(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         save_encoder(self.encoder, self.tokenizer, folder)
         write_weights(dict(self.named_head_parameters()), folder / "heads.safetensors")
-        stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in self.tasks.items()}
-        write_text(folder / "tasks.json", json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
+        write_tasks(self.tasks, folder / TASKS)
         is_known = about is None and self.card is not None
         width = self.encoder.config.hidden_size
         text = self.card if is_known else cards.card(self.tasks, self.max_length, width, about or "")
@@ -210,18 +234,16 @@ class MultitaskModel(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
         """Loads a model's folder, or the best model of a run's folder. Raises ModelError where it is neither."""
-        folder = Path(folder)
-        if (folder / "best" / "tasks.json").is_file():
-            folder = folder / "best"
+        folder = model_folder(Path(folder))
         if not folder.is_dir():
             raise ModelError(f"{folder} does not exist; name a model's folder, such as runs/NAME/best")
         if (folder / "last" / "progress.json").is_file():
             raise ModelError(f"{folder} is a run whose weights were not kept; take the first seed's, or --keep-weights")
         if seeds := sorted(run.parent.name for run in folder.glob("seed-*/best")):
             raise ModelError(f"{folder} holds the runs of several seeds; take {folder / seeds[0]}")
-        if not (folder / "tasks.json").is_file():
+        if not (folder / TASKS).is_file():
             raise ModelError(f"{folder} holds no tasks.json, so it is no model of minbert's; train one from it first")
-        tasks = read_tasks(folder / "tasks.json")
+        tasks = read_tasks(folder / TASKS)
         pooled = any(task.pooling == "cls" for task in tasks.values())
         model = cls(load_encoder(folder, needs_pooler=pooled), load_tokenizer(folder), tasks)
         model._load_heads(folder, model.owners)
@@ -235,7 +257,7 @@ class MultitaskModel(nn.Module):
         Gives those tasks, and the ones of such a name that have another kind, head, pooling, loss, classes or range,
         which keep the head they have.
         """
-        then = read_tasks(folder / "tasks.json") if (folder / "tasks.json").is_file() else {}
+        then = read_tasks(folder / TASKS) if (folder / TASKS).is_file() else {}
         known = [name for name in self.owners if name in then]
         same = [name for name in known if _have_one_head(self.tasks[name], then[name])]
         if same:
@@ -256,7 +278,7 @@ class MultitaskModel(nn.Module):
     def from_encoder(cls, encoder: str, pooling: str = "mean") -> Self:
         """A model for `embed` from anything that `locate` finds, with or without tasks of its own."""
         folder = locate(encoder)
-        if (folder / "tasks.json").is_file():
+        if (folder / TASKS).is_file():
             return cls.from_pretrained(folder)
         return cls(load_encoder(folder, needs_pooler=pooling == "cls"), load_tokenizer(folder), {}).eval()
 
@@ -281,9 +303,11 @@ class MultitaskModel(nn.Module):
 
     def _prediction(self, task: str, predicted: Predictions, i: int, note: str) -> Prediction:
         spec = self.tasks[task]
-        value = spec.named(predicted.values[i]) if spec.is_multi_label else answers.answer(spec, predicted.values[i])
+        value: str | float | list[str] = answers.answer(spec, predicted.values[i])
+        if spec.is_multi_label and not np.isnan(predicted.values[i]):
+            value = spec.named(predicted.values[i])
         if spec.is_regression:
-            return Prediction(value, None, float(predicted.scores[i]), note)
+            return Prediction(value, None, float(predicted.scores[i]), note, spec.margin)
         probabilities = {k: float(p) for k, p in zip(spec.labels or (), predicted.scores[i], strict=True)}
         return Prediction(value, probabilities, None, note)
 
@@ -305,6 +329,11 @@ class MultitaskModel(nn.Module):
             self.train(training)
 
 
+def model_folder(folder: Path) -> Path:
+    """A model's folder itself, or that of a run's best model."""
+    return folder / "best" if (folder / "best" / TASKS).is_file() else folder
+
+
 def _key(task: str) -> str:
     """A task's name as a module's: ModuleDict has methods called `update` and `type`, and users tasks so named."""
     return f"head_{task}"
@@ -320,6 +349,12 @@ def _have_one_head(one: Task, other: Task) -> bool:
     """Whether a head of one task answers the other."""
     keys = ("kind", "head", "pooling", "loss", "labels", "range", "shares_head")
     return all(getattr(one, key) == getattr(other, key) for key in keys)
+
+
+def write_tasks(tasks: Mapping[str, Task], file: Path) -> None:
+    """Writes what a model stores of its tasks."""
+    stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in tasks.items()}
+    write_text(file, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_tasks(file: Path) -> dict[str, Task]:

@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from minbert.cli.calibrate import calibrate
 from minbert.cli.compare import compare
 from minbert.cli.data import data_app
 from minbert.cli.evaluate import evaluate
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, train, evaluate, predict, embed, compare, sharing, report):
+for command in (demo, init, train, evaluate, calibrate, predict, embed, compare, sharing, report):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(experiment_app, name="experiment")

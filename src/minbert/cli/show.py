@@ -18,6 +18,7 @@ from rich.table import Table
 from minbert.errors import printable, shown
 
 if TYPE_CHECKING:
+    from minbert.calibration import Threshold
     from minbert.data import Reading
     from minbert.evaluation import Evaluation
     from minbert.jobs import Job, TaskPlan
@@ -168,13 +169,33 @@ def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Seque
 
 
 def answer_cells(prediction: Prediction) -> list[str]:
-    """A score, or a class and its probability, or classes and the probability of each."""
+    """A score and its margin where that is known, or a class and its probability, or classes and that of each."""
+    from minbert.predictions import UNSURE
+
     if prediction.probabilities is None:
-        return [f"{prediction.answer:.2f}"]
+        return [f"{prediction.answer:.2f}", *([] if prediction.margin is None else [f"±{prediction.margin:.2f}"])]
+    if prediction.answer == UNSURE and UNSURE not in prediction.probabilities:
+        return [UNSURE, ""]
     if isinstance(prediction.answer, list):
         names = prediction.answer
         return [", ".join(names) or "none", ", ".join(f"{prediction.probabilities[name]:.2f}" for name in names)]
     return [str(prediction.answer), f"{prediction.probabilities[str(prediction.answer)]:.2f}"]
+
+
+def show_threshold(task: Task, alpha: float, found: Threshold | None) -> None:
+    """When a model that abstains answers, and what that rests on."""
+    from minbert.predictions import smallest_share
+
+    if found is not None:
+        seen = f"{found.wrong:,} of {found.answered:,} such answers on the rows calibrated on were wrong"
+        said = f"answers have a confidence above {found.above:.3f} ({seen}); the others are ?"
+    else:
+        least = smallest_share(task)
+        least_said = (
+            "no --abstain below 0.5 answers" if least is None else f"--abstain {least:g} is the least that answers"
+        )
+        said = f"every answer is ?, since no confidence is enough for {alpha:g} of wrong answers; {least_said}"
+    console(is_error=True).print(said, soft_wrap=True)
 
 
 class TrainingDisplay:

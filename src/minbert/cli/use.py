@@ -50,10 +50,15 @@ def predict(
         Literal["course"] | None, typer.Option("--format", help="course: the course's prediction file, to the byte.")
     ] = None,
     skip_bad_rows: SkipOption = False,
+    abstain: Annotated[
+        float | None,
+        typer.Option(help="Answer `?` where not sure enough for this share of wrong answers, such as 0.05."),
+    ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer new texts: lines on standard input (a tab between a pair's texts), or the rows of a file."""
+    from minbert.cli.show import show_threshold
     from minbert.model import MultitaskModel
     from minbert.tables import format_of
 
@@ -62,6 +67,8 @@ def predict(
             "--output, --format, --column, --encoding and --quoting go with --input FILE; lines of standard input are "
             "answered as lines"
         )
+    if file_format and abstain is not None:
+        raise DataError("the course's file has an answer for every row; leave --abstain out, or --format course")
     if file_format and output is None:
         raise DataError("--format course writes a file; name it with --output")
     if output is not None:
@@ -70,6 +77,8 @@ def predict(
             format_of(output)
     loaded = MultitaskModel.from_pretrained(model)
     name = chosen(loaded, task)
+    if abstain is not None:
+        show_threshold(loaded.tasks[name], abstain, loaded.abstain(name, abstain))
     if input_file is None:
         _answer_lines(loaded, name, as_json)
     else:
