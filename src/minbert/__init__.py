@@ -17,8 +17,8 @@ how to multiply matrices, `comparison` says what a difference between runs is wo
 joins a task's files and has `holdout` choose rows to hold back, `decoding` gives `tables` a file's text, `frames` takes
 tables from Python, `cards` and `provenance` write a model's card, `hub` gives `pretrained` a repository's files, and
 `errors` and `files` are below everything. `prepare` looks at files before training and proposes recipes for them,
-`experiments` trains many recipes and seeds and compares them, `reports` writes down what they found, `cli` is the
-command line.
+`experiments` trains many recipes and seeds and compares them, `reports` writes down what they found, `inference` sets
+a trained model to work, `cli` is the command line.
 """
 
 from importlib import import_module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,26 +12,44 @@ if TYPE_CHECKING:
     from minbert.tables import Quoting
 
 
+@dataclass(frozen=True)
+class Column:
+    """The texts of a file's rows, in order, and their ids where the file has a column `id`."""
+
+    texts: list[str]
+    ids: list[str] | None = None
+
+
 def texts_of(file: Path, column: str | None, encoding: str | None, quoting: Quoting | None) -> list[str]:
     """The texts of a file's column, or the lines of a .txt file."""
+    return read_column(file, column, encoding, quoting).texts
+
+
+def read_column(
+    file: Path, column: str | None, encoding: str | None, quoting: Quoting | None, option: str = "--column"
+) -> Column:
+    """A file's column, or the lines of a .txt file; `option` is what names the column."""
     from minbert.cli.show import show_reading, show_warnings
-    from minbert.data import examine
+    from minbert.data import examine, ids_of
     from minbert.decoding import BY_OPTIONS, decode, read_bytes
     from minbert.tables import read_table
     from minbert.tasks import Task
 
+    told = replace(BY_OPTIONS, column=f"name the column with {option}")
     if file.suffix.lower() == ".txt":
-        decoded = decode(file, read_bytes(file), encoding, BY_OPTIONS)
+        decoded = decode(file, read_bytes(file), encoding, told)
         show_warnings(str(file), decoded.warnings)
-        return decoded.lines
-    table = read_table(file, None, encoding, quoting or "auto", BY_OPTIONS)
+        return Column(decoded.lines)
+    table = read_table(file, None, encoding, quoting or "auto", told)
     if column is None and len(table.header) > 1:
         listed = ", ".join(name for name in table.header if name)
-        raise DataError(f"{file} has several columns; choose one of {listed} with --column")
+        raise DataError(f"{file} has several columns; choose one of {listed} with {option}")
     texts = Task(kind="classification", text=column or table.header[0])
     reading = examine(table, texts, labelled=False).without_bad_rows(False, remedy="correct the file")
     show_reading(str(file), reading)
-    return reading.examples.texts[0]
+    with_ids = texts.model_copy(update={"id": "id"})
+    ids = ids_of(table, with_ids) if "id" in table.header and texts.text != "id" else None
+    return Column(reading.examples.texts[0], ids)
 
 
 def may_write(output: Path, source: Path | None, force: bool) -> None:

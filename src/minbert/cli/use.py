@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -198,18 +197,14 @@ def _answer_file(
 
 
 def _print_answers(model: MultitaskModel, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
-    """An answer a line; a reader that has seen enough, such as `head`, ends it in peace."""
-    from minbert.cli.show import show_answers
+    """An answer a line."""
+    from minbert.cli.show import print_lines, show_answers
 
-    try:
-        if as_json:
-            for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
-                print(json.dumps({"input": given} | vars(prediction), ensure_ascii=False))
-        else:
-            show_answers(model, task, inputs)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
+    if not as_json:
+        show_answers(model, task, inputs)
+        return
+    answered = zip(inputs, model.predict(task, inputs), strict=True)
+    print_lines(json.dumps({"input": given} | vars(one), ensure_ascii=False) for given, one in answered)
 
 
 def _with_answers(
