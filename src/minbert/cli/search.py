@@ -155,7 +155,7 @@ def _read(
         raise DataError(f"{file} has blank texts alone; name another column with {option}, or write texts")
     if blank:
         show_warnings(str(file), [f"left out {counted(blank, 'blank text')} of {len(rows.texts):,}"])
-    check_size(len(rows.texts) - blank)
+    check_size(rows.texts, f"{file}: ")
     return rows
 
 

@@ -62,8 +62,8 @@ def duplicates(
     candidates are the k nearest neighbours of each, of `min_cosine` at least; a pair head's score, or without one their
     cosine, decides by `threshold`. Raises InputError for too many texts, ModelError where a threshold is needed.
     """
+    check_size(texts)
     firsts, same = _same(texts)
-    check_size(len(firsts))
     least = threshold_of(model, head, threshold)
     compared = Compared(model, [texts[place] for place in firsts], head)
     found = nearest_among(compared.vectors, neighbours, max(min_cosine, least) if head is None else min_cosine)
@@ -83,9 +83,9 @@ def similar(
 ) -> list[Hit]:
     """For every query the `count` texts of the highest cosine, in the order of the pair head's scores, or without one
     of their cosines. Blank texts and queries are left out. Raises InputError for too many texts."""
+    check_size([*texts, *queries])
     places = [place for place, text in enumerate(texts) if not is_blank(text)]
     asked = [place for place, query in enumerate(queries) if not is_blank(query)]
-    check_size(len(places) + len(asked))
     compared = Compared(model, [texts[place] for place in places] + [queries[place] for place in asked], head)
     N = len(places)
     found = nearest(compared.vectors[N:], compared.vectors[:N], count)
@@ -94,11 +94,12 @@ def similar(
     return _ranked([Hit(asked[q], 0, places[p], cosine, score) for q, p, cosine, score in judged])
 
 
-def check_size(texts: int) -> None:
-    """Raises InputError where exact search would take too long."""
-    if texts > LIMIT:
+def check_size(texts: Sequence[str], where: str = "") -> None:
+    """Raises InputError where exact search would take too long; blank texts do not count."""
+    count = sum(not is_blank(text) for text in texts)
+    if count > LIMIT:
         raise InputError(
-            f"{texts:,} texts are more than the {LIMIT:,} that are compared with each other; search in parts of them"
+            f"{where}{count:,} texts are more than the {LIMIT:,} that are compared with each other; search in parts"
         )
 
 
