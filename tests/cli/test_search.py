@@ -1,6 +1,8 @@
 """`duplicates` and `similar`: planted duplicates come out in every format, and mistakes are one message each."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +11,7 @@ import pytest
 import minbert
 from cli.conftest import Command
 from minbert.inference import search
-from minbert.inference.judging import PairHead
+from minbert.inference.judging import THRESHOLDS, PairHead
 from minbert.inference.search import duplicates, similar
 
 ROWS = [
@@ -191,3 +193,48 @@ def test_more_texts_than_are_compared_are_refused_before_they_are_embedded(
     done = command("similar", trained, *words(rows, "--query", "x", "--task", "para"))
     assert done.code == 2
     assert "rows.csv: 5 texts are more than the 4 that are compared with each other; search in parts" in done.err
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def page(command: Command, trained: Path) -> Command:
+    """A folder with all that the page names."""
+    Path("runs").mkdir()
+    Path("runs/demo").symlink_to(trained, target_is_directory=True)
+    pl.DataFrame(ROWS, schema=["id", "text"], orient="row").write_csv("questions.csv")
+    Path("asked.txt").write_text("the last train\na lamp\n", encoding="utf-8")
+    return command
+
+
+@pytest.mark.parametrize("line", [line for line in "".join(blocks("sh")).splitlines() if line.startswith("minbert")])
+def test_every_command_of_the_page_runs(page: Command, line: str) -> None:
+    done = page(*shlex.split(line)[1:])
+    assert done.code == 0, done.err
+    assert done.out or all(Path(name).stat().st_size for name in re.findall(r"--output (\S+)", line))
+
+
+def test_the_python_of_the_page_runs(page: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("python")
+    exec(compile(code, "search.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) >= 2
+
+
+def test_the_columns_and_defaults_are_those_of_the_page(page: Command, trained: Path) -> None:
+    documented = set(re.findall(r"`(\w+)`", PAGE.partition("## What comes out")[2]))
+    assert set(COLUMNS) | {"score"} <= documented
+    for value in (
+        f"(`--neighbours` ({search.NEIGHBOURS})",
+        f"`--min-cosine` ({search.MIN_COSINE})",
+        f"{search.LIMIT:,}",
+    ):
+        assert value.strip("(") in PAGE
+    for kind, threshold in THRESHOLDS.items():
+        assert re.search(rf"\| `{kind}`[^|]* \| {threshold} \|", PAGE)
+    shown = page("duplicates", "--help").out
+    assert all(option in shown for option in ("--neighbours", "--min-cosine", "--threshold", "--label", "--task"))
