@@ -1,5 +1,6 @@
 """`duplicates` and `similar`: planted duplicates come out in every format, and mistakes are one message each."""
 
+import inspect
 import json
 import re
 import shlex
@@ -10,6 +11,7 @@ import pytest
 
 import minbert
 from cli.conftest import Command
+from minbert.cli import search as cli_search
 from minbert.inference import search
 from minbert.inference.judging import THRESHOLDS, PairHead
 from minbert.inference.search import duplicates, similar
@@ -164,7 +166,7 @@ def test_mistakes_are_one_message_and_leave_nothing_behind(command: Command, tra
             "--query TEXT or --queries FILE, one of the two",
         ),
         ((*asked, *words(rows, "--query", "x", "--query-column", "q")), "--query-column goes with --queries FILE"),
-        ((*asked, *words(rows, "--query", "x", "--query", " ")), "a --query is blank; write a text"),
+        ((*asked, *words(rows, "--query", "x", "--query", "\u200b")), "a --query is blank; write a text"),
         (
             (*asked, *words(rows, "--queries", rows)),
             "rows.csv has several columns; choose one of id, text with --query-c",
@@ -236,5 +238,9 @@ def test_the_columns_and_defaults_are_those_of_the_page(page: Command, trained: 
         assert value.strip("(") in PAGE
     for kind, threshold in THRESHOLDS.items():
         assert re.search(rf"\| `{kind}`[^|]* \| {threshold} \|", PAGE)
-    shown = page("duplicates", "--help").out
+    defaults = {name: one.default for name, one in inspect.signature(cli_search.duplicates).parameters.items()}
+    assert (defaults["neighbours"], defaults["min_cosine"]) == (search.NEIGHBOURS, search.MIN_COSINE)
+    assert inspect.signature(cli_search.similar).parameters["top"].default == search.NEIGHBOURS
+    shown = " ".join(re.sub("[│ ]+", " ", page("duplicates", "--help").out).split())
+    assert "probability ({probability}), cosine without a pair task ({cosine})".format(**THRESHOLDS) in shown
     assert all(option in shown for option in ("--neighbours", "--min-cosine", "--threshold", "--label", "--task"))

@@ -78,7 +78,7 @@ def similar(
     input_file: InputOption,
     query: Annotated[list[str] | None, typer.Option(help="A text to look for; repeatable.")] = None,
     queries: Annotated[Path | None, typer.Option(help="A file of texts to look for, instead.")] = None,
-    top: Annotated[int, typer.Option(min=1, max=1000, help="Texts to give for each query.")] = 10,
+    top: Annotated[int, typer.Option(min=1, max=100, help="Texts to give for each query.")] = 10,
     task: PairTaskOption = None,
     label: LabelOption = None,
     column: ColumnOption = None,
@@ -94,10 +94,11 @@ def similar(
     """Find the rows of a file that are most like a text: the nearest by their vectors, ordered by a pair task."""
     from minbert.inference.judging import measure
     from minbert.inference.search import similar
+    from minbert.labels import is_blank
 
     if bool(query) == (queries is not None):
         raise DataError("say what to look for: --query TEXT or --queries FILE, one of the two")
-    if not all(map(str.strip, query or [])):
+    if any(map(is_blank, query or [])):
         raise DataError("a --query is blank; write a text")
     if query_column is not None and queries is None:
         raise DataError("--query-column goes with --queries FILE; leave it out")
@@ -175,9 +176,9 @@ def _give(header: list[str], rows: list[list[Cell]], output: Path | None, as_jso
 
     if output is not None:
         write_table(output, header, rows)
-    if as_json:
+    elif as_json:
         print_lines(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) for row in rows)
-    elif output is None:
+    else:
         plain = shown if sys.stdout.isatty() else printable
         print_lines("\t".join(_cell(cell, plain) for cell in row) for row in rows)
 
