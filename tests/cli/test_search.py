@@ -120,7 +120,7 @@ def test_similar_gives_the_nearest_rows_of_every_query(command: Command, trained
     assert [(one["row"], one["cosine"], one["probability"]) for one in found] == [
         (hit.place + 1, hit.cosine, hit.score) for hit in expected
     ]
-    assert "6 answers among 6 rows" in " ".join(done.err.split())
+    assert "6 answers among 6 rows; texts are cut at 40 tokens" in " ".join(done.err.split())
 
 
 @pytest.mark.parametrize(("name", "content"), [("q.txt", "a late train\n\n"), ("q.csv", 'what,n\n"a late train",1\n')])

@@ -70,7 +70,12 @@ def duplicates(
     header = ["group", *sides, "cosine", *([] if head is None else [measure(loaded, head)]), "note"]
     _give(header, cells, output, as_json)
     groups = len({pair.group for pair in pairs})
-    _say(f"{counted(len(pairs), 'pair')} in {counted(groups, 'group')} among {counted(len(rows.texts), 'row')}", output)
+    _say(
+        f"{counted(len(pairs), 'pair')} in {counted(groups, 'group')} among {counted(len(rows.texts), 'row')}",
+        output,
+        loaded,
+        head,
+    )
 
 
 def similar(
@@ -116,7 +121,7 @@ def similar(
         cells.append([hit.query + 1, asked.texts[hit.query], hit.rank, *found])
     judged = ["cosine", *([] if head is None else [measure(loaded, head)])]
     _give(["query", "query_text", "rank", *_row_columns(rows), *judged], cells, output, as_json)
-    _say(f"{counted(len(hits), 'answer')} among {counted(len(rows.texts), 'row')}", output)
+    _say(f"{counted(len(hits), 'answer')} among {counted(len(rows.texts), 'row')}", output, loaded, head)
 
 
 def _check_output(output: Path | None, sources: Sequence[Path | None], force: bool) -> None:
@@ -190,7 +195,9 @@ def _cell(cell: Cell, plain: Callable[[str], str]) -> str:
     return "" if cell is None else plain(str(cell))
 
 
-def _say(what: str, output: Path | None) -> None:
+def _say(what: str, output: Path | None, model: MultitaskModel, head: PairHead | None) -> None:
     from minbert.cli.show import messages
 
-    messages.print(what if output is None else f"{what}, in {output}")
+    longest = model.max_length if head is None else model.tasks[head.task].max_length or model.max_length
+    place = "" if output is None else f", in {output}"
+    messages.print(f"{what}{place}; texts are cut at {longest} tokens")
