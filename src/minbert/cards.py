@@ -1,5 +1,6 @@
 """A model's tasks, and what is known of its training -> its card, which says what it is for and what it is not."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from minbert.errors import shown
@@ -59,6 +60,16 @@ def card(tasks: Mapping[str, Task], max_length: int, hidden_size: int, about: st
         lines.append(f"| {' | '.join(map(str, cells))} |")
     use = "" if not tasks else USE.format(task=next(iter(tasks)), inputs=_inputs(tasks), hidden=hidden_size)
     return HEAD + "\n".join(lines) + "\n" + use + about + LIMITS
+
+
+def exported(library: str, title: str, use: str, card: str | None) -> str:
+    """The card of a model's export to a library: how it is used there, then the model's own card without its use."""
+    head = f"---\nlibrary_name: {library}\ntags: [bert, minbert]\n---\n\n# {title}\n{use}"
+    if card is None:
+        return head
+    own = re.sub(r"\A---\n.*?\n---\n+", "", card, flags=re.DOTALL)
+    start, end = (re.escape(part) for part in (USE.partition("{")[0], USE.rpartition("```")[2]))
+    return f"{head}\n{re.sub(f'{start}.*?{end}', '', own, flags=re.DOTALL)}"
 
 
 def _answers(task: Task) -> str:

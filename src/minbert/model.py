@@ -148,8 +148,7 @@ class MultitaskModel(Answering, nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         save_encoder(self.encoder, self.tokenizer, folder)
         write_weights(dict(self.named_head_parameters()), folder / "heads.safetensors")
-        stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in self.tasks.items()}
-        write_text(folder / "tasks.json", json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
+        write_tasks(self.tasks, folder / "tasks.json")
         is_known = about is None and self.card is not None
         width = self.encoder.config.hidden_size
         text = self.card if is_known else cards.card(self.tasks, self.max_length, width, about or "")
@@ -235,6 +234,12 @@ def _have_one_head(one: Task, other: Task) -> bool:
     """Whether a head of one task answers the other."""
     keys = ("kind", "head", "pooling", "loss", "labels", "range", "shares_head")
     return all(getattr(one, key) == getattr(other, key) for key in keys)
+
+
+def write_tasks(tasks: Mapping[str, Task], file: Path) -> None:
+    """Writes what a model's folder says of its tasks."""
+    stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in tasks.items()}
+    write_text(file, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_tasks(file: Path) -> dict[str, Task]:

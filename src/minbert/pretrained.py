@@ -118,11 +118,17 @@ def save_encoder(bert: Bert, tokenizer: Tokenizer, folder: Path) -> None:
     write_text(folder / "config.json", json.dumps(config | asdict(bert.config), indent=2) + "\n")
     tensors = bert.state_dict()
     write_weights(tensors, folder / "model.safetensors")
+    save_tokenizer(tokenizer, bert.config.max_position_embeddings, folder)
+
+
+def save_tokenizer(tokenizer: Tokenizer, max_length: int, folder: Path) -> None:
+    """Writes a tokenizer as `transformers` reads it; `max_length` is in tokens."""
+    about = {"model_max_length": max_length} | _about(tokenizer)
     write_text(folder / "tokenizer.json", tokenizer.to_str(pretty=True))
-    write_text(folder / "tokenizer_config.json", json.dumps(_about(tokenizer, bert.config), indent=2) + "\n")
+    write_text(folder / "tokenizer_config.json", json.dumps(about, indent=2) + "\n")
 
 
-def _about(tokenizer: Tokenizer, config: BertConfig) -> dict[str, object]:
+def _about(tokenizer: Tokenizer) -> dict[str, object]:
     """What `transformers` needs to cut texts as we do: it builds BERT's tokenizer anew from these words, and reads any
     other from tokenizer.json as it is."""
     made = json.loads(tokenizer.to_str())
@@ -132,11 +138,11 @@ def _about(tokenizer: Tokenizer, config: BertConfig) -> dict[str, object]:
     is_bert = is_bert and WORDPIECE.items() <= model.items() and model["max_input_chars_per_word"] == LONGEST_WORD
     special = {f"{name.lower()}_token": f"[{name}]" for name in ("UNK", "SEP", "PAD", "CLS", "MASK")}
     known = {key: token for key, token in special.items() if tokenizer.token_to_id(token) is not None}
-    about: dict[str, object] = {"model_max_length": config.max_position_embeddings, **known}
     if not is_bert:
-        return about | {"tokenizer_class": "PreTrainedTokenizerFast"}
-    about |= {"do_lower_case": normalizer["lowercase"], "strip_accents": normalizer["strip_accents"]}
-    return about | {"tokenizer_class": "BertTokenizer", "tokenize_chinese_chars": normalizer["handle_chinese_chars"]}
+        return {"tokenizer_class": "PreTrainedTokenizerFast", **known}
+    letters = {"do_lower_case": normalizer["lowercase"], "strip_accents": normalizer["strip_accents"]}
+    chinese = {"tokenize_chinese_chars": normalizer["handle_chinese_chars"]}
+    return {"tokenizer_class": "BertTokenizer", **known, **letters, **chinese}
 
 
 def write_weights(tensors: Mapping[str, Tensor], file: Path) -> None:

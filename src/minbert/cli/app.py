@@ -13,6 +13,7 @@ from minbert.cli.compare import compare
 from minbert.cli.data import data_app
 from minbert.cli.evaluate import evaluate
 from minbert.cli.experiment import experiment_app
+from minbert.cli.export import export
 from minbert.cli.init import init
 from minbert.cli.report import report
 from minbert.cli.train import demo, train
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, train, evaluate, predict, embed, compare, report):
+for command in (demo, init, train, evaluate, predict, embed, export, compare, report):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(experiment_app, name="experiment")
