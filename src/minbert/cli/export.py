@@ -53,7 +53,7 @@ def export(
         loaded = MultitaskModel.from_encoder(model, pooling or "mean")
         with replacing_folder(output) as folder:
             st_layout.export(loaded, folder, pooling or "mean", normalize)
-        length = "of length 1" if normalize else "not normalized"
+        length = "length 1" if normalize else "any length"
         messages.print(f"{output}: {pooling or 'mean'} pooling, {length}; texts are cut at {loaded.max_length} tokens")
     else:
         _export_onnx(Path(model), output, file_format == "onnx-int8", data, skip_bad_rows)
@@ -101,10 +101,14 @@ def _export_onnx(model: Path, output: Path, int8: bool, data: Path | None, skip_
 
 def _compare(loaded: MultitaskModel, folder: Path, model: Path, data: Path | None, skip_bad_rows: bool) -> None:
     """Shows how int8 answers the dev rows. Raises ModelError where that differs by more than the bounds."""
-    from minbert.cli.labelled import readings_of
+    from minbert.cli.labelled import own_task, readings_of
     from minbert.cli.show import results
     from minbert.inference.onnx_model import OnnxModel, agreement
 
+    unknown = None if data is not None else next((n for n in loaded.tasks if own_task(n, model) is None), None)
+    if unknown is not None:
+        says = f"{model} has no recipe that says where task '{unknown}' has its"
+        raise DataError(f"int8 is compared on dev, and {says}; give --data DIR")
     readings = readings_of(list(loaded.tasks), loaded, data, "dev", model, skip_bad_rows)
     small, found = OnnxModel.from_pretrained(folder), []
     for name, reading in readings.items():
@@ -122,11 +126,11 @@ def _table(found: Sequence[Agreement]) -> Table:
     from minbert.cli.show import number, table
 
     columns = ("task", "rows", "measure", "value", "at least")
-    rows = [(one.task, f"{one.rows:,}", one.measure, number(one.value), f"{one.bound:.2f}") for one in found]
+    rows = [(one.task, f"{one.rows:,}", one.measure, number(one.value, 4), f"{one.bound:.2f}") for one in found]
     return table("int8 beside fp32 on dev", columns, rows)
 
 
 def _valued(one: Agreement) -> str:
     from minbert.cli.show import number
 
-    return f"has {one.measure} {number(one.value)}"
+    return f"has {one.measure} {number(one.value, 4)}"

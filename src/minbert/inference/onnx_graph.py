@@ -25,7 +25,6 @@ from minbert.model import MultitaskModel
 from minbert.tasks import Task
 
 OPSET, IR_VERSION = 17, 8  # the first with LayerNormalization; runtimes since 2022 read it
-WEIGHTS = "weights.bin"
 SMALL = 1024  # bytes up to which a tensor stays in its graph
 PAGE = 4096  # weights start at multiples of it, so that a runtime can map the file into memory
 
@@ -207,10 +206,10 @@ def about(name: str, task: Task, longest: int) -> dict[str, str]:
     return said | {"labels": json.dumps(task.labels, ensure_ascii=False)}
 
 
-def write(graphs: Iterable[tuple[str, onnx.ModelProto]], folder: Path) -> None:
-    """Writes NAME.onnx for each, and their weights into one file, where those that several share are once."""
+def write(graphs: Iterable[tuple[str, onnx.ModelProto]], weights: Path) -> None:
+    """Writes the weights into one file, where those that several graphs share are once, and NAME.onnx beside it."""
     places: dict[bytes, int] = {}
-    with (folder / WEIGHTS).open("wb") as handle:
+    with weights.open("wb") as handle:
         for name, graph in graphs:
             for tensor in graph.graph.initializer:
                 data = tensor.raw_data
@@ -221,9 +220,9 @@ def write(graphs: Iterable[tuple[str, onnx.ModelProto]], folder: Path) -> None:
                     handle.write(bytes(-handle.tell() % PAGE))
                     places[digest] = handle.tell()
                     handle.write(data)
-                set_external_data(tensor, WEIGHTS, offset=places[digest], length=len(data))
+                set_external_data(tensor, weights.name, offset=places[digest], length=len(data))
                 tensor.ClearField("raw_data")
-            (folder / f"{name}.onnx").write_bytes(graph.SerializeToString())
+            (weights.parent / f"{name}.onnx").write_bytes(graph.SerializeToString())
 
 
 def read(file: Path) -> onnx.ModelProto:

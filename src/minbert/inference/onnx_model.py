@@ -33,7 +33,7 @@ LEAST_EQUAL = 0.90
 """Share of a task's dev rows to which int8 must give the class that fp32 gives, or the same set of classes."""
 LEAST_R = 0.99
 """Pearson's r on dev between the scores of int8 and fp32 that a regression must reach."""
-EXAMPLE = "example.py"
+WEIGHTS, EXAMPLE = "weights.bin", "example.py"
 USE = """
 One graph a task, `TASK.onnx`, in {precision}; `weights.bin` holds the weights of all and stays beside them. How to use
 them with onnxruntime and tokenizers alone is in `example.py`; with minbert, `minbert predict FOLDER --backend onnx`.
@@ -53,9 +53,10 @@ class OnnxModel(Answering):
         folder = Path(folder)
         needs("onnxruntime")
         tasks = read_tasks(folder / "tasks.json") if (folder / "tasks.json").is_file() else {}
-        lacking = [name for name in tasks if not (folder / f"{name}.onnx").is_file()]
+        files = [*(f"{name}.onnx" for name in tasks), WEIGHTS]
+        lacking = [file for file in files if not (folder / file).is_file()]
         if lacking or not tasks:
-            what = f"{lacking[0]}.onnx" if lacking else "ONNX graph of minbert's"
+            what = lacking[0] if tasks else "ONNX graph of minbert's"
             raise ModelError(f"{folder} holds no {what}; write one: minbert export MODEL --format onnx --output DIR")
         return cls(folder, load_tokenizer(folder), tasks)
 
@@ -93,12 +94,10 @@ def export(model: MultitaskModel, folder: Path, int8: bool) -> None:
     """
     needs("onnx", "onnxruntime")
     if not model.tasks:
-        raise ModelError(
-            "this model has no task, so there is nothing to answer; its vectors go to sentence-transformers"
-        )
+        raise ModelError("this model has no task to answer; for its vectors take --format sentence-transformers")
     from minbert.inference import onnx_graph
 
-    onnx_graph.write(_graphs(model, int8), folder)
+    onnx_graph.write(_graphs(model, int8), folder / WEIGHTS)
     longest = {name: {"max_length": task.max_length or model.max_length} for name, task in model.tasks.items()}
     tasks = {name: task.model_copy(update=longest[name]) for name, task in model.tasks.items()}
     write_tasks(tasks, folder / "tasks.json")
