@@ -1,4 +1,4 @@
-"""A saved tokenizer cuts texts in transformers as it does here: letter case, accents, and other tokenizers than BERT's."""
+"""A saved tokenizer cuts texts in transformers as it does here: case, accents, and tokenizers unlike BERT's."""
 
 from collections.abc import Callable
 from pathlib import Path
