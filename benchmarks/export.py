@@ -14,8 +14,8 @@ from side_by_side.workload import arguments, build
 
 from minbert.inference.onnx_model import WEIGHTS, OnnxModel, export
 
-TEXTS, PART = 1000, 250
-ROUNDS = 5
+TEXTS, PART = 1000, 100
+ROUNDS = 3
 
 
 def main() -> None:

@@ -1,18 +1,24 @@
 """`minbert export` and `predict --backend onnx` as a user calls them: what is written, said and refused."""
 
 import json
+import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+import minbert
 from minbert.inference import onnx_model
 from minbert.model import MultitaskModel
 
 from .conftest import Command
 
+PAGE = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
 TEXT = "A good film, and not dull."
 
 
@@ -140,3 +146,25 @@ def test_a_folder_of_graphs_says_how_it_is_opened(command: Command, trained: Pat
     assert done.err.endswith(
         "holds no ONNX graph of minbert's; write one: minbert export MODEL --format onnx --output DIR\n"
     )
+
+
+def test_what_the_page_shows_runs(command: Command, values: dict[str, object], tmp_path: Path) -> None:
+    """Every command in its order, on a run of a tiny encoder, and the lines of Python."""
+    minbert.train(values | {"name": "tickets"}, runs=tmp_path / "runs")
+    (tmp_path / "new.csv").write_text("text\nIt broke on the first day.\n")
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    assert {line[0] for line in lines} == {"minbert", "python"}
+    for program, *words in lines:
+        if program == "minbert":
+            done = command(*words)
+            assert done.code == 0, done.err
+        else:
+            assert subprocess.run([sys.executable, *words], check=True, capture_output=True).stdout
+    (python,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(python, "export.md", "exec"), {})
+
+
+def test_the_bounds_are_those_that_the_page_names() -> None:
+    named = re.findall(r"at least (0\.\d+)", PAGE)
+    assert [float(bound) for bound in named] == [onnx_model.LEAST_EQUAL, onnx_model.LEAST_R]
