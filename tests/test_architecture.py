@@ -21,7 +21,7 @@ files kernels hub
 dropout packing
 metrics
 resampling
-bert heads losses comparison gradients optimizer schedules holdout distributed
+bert heads losses comparison calibration gradients optimizer schedules holdout distributed
 decoding
 tables frames
 tasks

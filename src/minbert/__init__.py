@@ -16,9 +16,10 @@ first half of an update, `packing` leaves padding out of `bert`, `dropout` draws
 how to multiply matrices, `comparison` says what a difference between runs is worth, by way of `resampling`; `splits`
 joins a task's files and has `holdout` choose rows to hold back, `decoding` gives `tables` a file's text, `frames` takes
 tables from Python, `answering` takes texts to answers for whatever runs a model, `cards` and `provenance` write a
-model's card, `hub` gives `pretrained` a repository's files, and `errors` and `files` are below everything. `prepare`
-looks at files before training and proposes recipes for them, `experiments` trains many recipes and seeds and compares
-them, `reports` writes down what they found, `inference` takes a model to other programs, `cli` is the command line.
+model's card, `hub` gives `pretrained` a repository's files, and `errors` and `files` are below everything.
+`calibration` says how sure answers are. `prepare` looks at files before training and proposes recipes for them,
+`experiments` trains many recipes and seeds, or a recipe's tasks alone and together, and compares them, `inference` puts
+a trained model to work, here and in other programs, `reports` writes down what was found, `cli` is the command line.
 """
 
 from importlib import import_module

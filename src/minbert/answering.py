@@ -4,7 +4,7 @@ Letters in shapes: B and N examples, K outputs of a head.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from minbert import predictions as answers
+from minbert.calibration import Threshold
 from minbert.data import Examples
 from minbert.errors import InputError, near
 from minbert.frames import Frame, column, is_frame
@@ -29,20 +30,23 @@ Inputs = Sequence[str] | Sequence[Sequence[str]]
 class Prediction:
     """The answer to one text or pair: a class name, a list of them or a score, with what stands behind it.
 
-    `note` says "empty" for a blank text and "truncated" for one cut to the model's length, else nothing.
+    The answer is "?" where the model abstains. `note` says "empty" for a blank text and "truncated" for one cut to the
+    model's length, else nothing. `margin` is how far from a calibrated score 95 of 100 true ones lie at most.
     """
 
     answer: str | float | list[str]
     probabilities: dict[str, float] | None
     score: float | None
     note: str
+    margin: float | None = None
 
 
 class Answering(ABC):
-    """What answers by tasks: a model, whatever runs it. `tasks` must be complete (`Task.completed`)."""
+    """What answers by tasks, whatever runs it. `tasks` must be complete (`Task.completed`)."""
 
-    tasks: dict[str, Task]
-    tokenizer: Tokenizer
+    def __init__(self, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> None:
+        self.tokenizer, self.tasks = tokenizer, dict(tasks)
+        self._answers_above: dict[str, float] = {}
 
     @property
     @abstractmethod
@@ -50,20 +54,43 @@ class Answering(ABC):
         """The longest text the encoder takes, in tokens."""
 
     @abstractmethod
-    def outputs(self, task: str, batch: Batch) -> NDArray[np.float64]:
-        """The head's outputs [B, K], without dropout."""
+    def batch_outputs(self, task: str, batch: Batch) -> NDArray[np.float64]:
+        """The head's outputs [B, K] for a batch, without dropout."""
 
     def encode(self, task: str, examples: Examples) -> Encoded:
         """Token ids of a task's examples, cut to the task's longest text."""
         return encode(examples, self.tokenizer, self.tasks[task].max_length or self.max_length)
 
-    def predict_encoded(self, task: str, encoded: Encoded) -> Predictions:
-        """Answers in the order of the examples, without dropout; batches are made by length and undone."""
+    def outputs(self, task: str, encoded: Encoded) -> NDArray[np.float64]:
+        """The head's outputs [N, K], without dropout; batches are made by length and undone."""
         outputs = np.zeros((len(encoded), self.tasks[task].num_outputs))
         budget = MAX_TOKENS // len(encoded.texts)
         for rows in batches_by_length(encoded.lengths, budget):
-            outputs[rows] = self.outputs(task, encoded.batch(rows))
-        return answers.from_outputs(self.tasks[task], encoded.ids, outputs, encoded.labels)
+            outputs[rows] = self.batch_outputs(task, encoded.batch(rows))
+        return outputs
+
+    def predict_encoded(self, task: str, encoded: Encoded) -> Predictions:
+        """Answers in the order of the examples."""
+        spec = self.tasks[task]
+        predicted = answers.from_outputs(spec, encoded.ids, self.outputs(task, encoded), encoded.labels)
+        above = self._answers_above.get(task)
+        return predicted if above is None else answers.without_unsure(spec, predicted, above)
+
+    def abstain(self, task: str, alpha: float) -> Threshold | None:
+        """From here on the task answers "?" where it is not sure enough that at most `alpha` of its answers are wrong.
+
+        Gives the confidence that an answer needs; None where there is no such, and every answer is "?".
+        """
+        found = answers.threshold(task, self._known(task), alpha)
+        self._answers_above[task] = 1.0 if found is None else found.above
+        return found
+
+    def _known(self, task: str) -> Task:
+        if task not in self.tasks:
+            raise InputError(
+                f"this model has no task '{task}'{near(task, list(self.tasks))}; it has {list(self.tasks)}"
+            )
+        return self.tasks[task]
 
     def predict(self, task: str, inputs: Inputs | Frame) -> list[Prediction]:
         """One Prediction per input, in order. A pair task takes pairs of texts, any other task texts; both take a table
@@ -71,10 +98,7 @@ class Answering(ABC):
 
         Raises InputError for an unknown task or an input of another shape; a blank text has an answer, with a note.
         """
-        if task not in self.tasks:
-            raise InputError(
-                f"this model has no task '{task}'{near(task, list(self.tasks))}; it has {list(self.tasks)}"
-            )
+        self._known(task)
         given = self._from_frame(task, inputs) if is_frame(inputs) else cast(Inputs, inputs)
         columns = self._columns(task, given)
         if len(given) == 0:
@@ -110,9 +134,11 @@ class Answering(ABC):
 
     def _prediction(self, task: str, predicted: Predictions, i: int, note: str) -> Prediction:
         spec = self.tasks[task]
-        value = spec.named(predicted.values[i]) if spec.is_multi_label else answers.answer(spec, predicted.values[i])
+        value: str | float | list[str] = answers.answer(spec, predicted.values[i])
+        if spec.is_multi_label and not np.isnan(predicted.values[i]):
+            value = spec.named(predicted.values[i])
         if spec.is_regression:
-            return Prediction(value, None, float(predicted.scores[i]), note)
+            return Prediction(value, None, float(predicted.scores[i]), note, spec.margin)
         probabilities = {k: float(p) for k, p in zip(spec.labels or (), predicted.scores[i], strict=True)}
         return Prediction(value, probabilities, None, note)
 

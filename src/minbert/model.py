@@ -28,6 +28,7 @@ from minbert.pretrained import load_encoder, load_tokenizer, locate, read_weight
 from minbert.tasks import TASK_NAME, Task
 from minbert.text import Batch, Encoded, batches_by_length, encode_texts, pad
 
+TASKS = "tasks.json"
 NOT_STORED = {"train", "dev", "holdout", "folds", "fold", "test", "weight", "class_weights"}
 """A model's tasks say how to read and answer, not what it learned from."""
 
@@ -38,8 +39,9 @@ class MultitaskModel(Answering, nn.Module):
     def __init__(
         self, encoder: Bert, tokenizer: Tokenizer, tasks: Mapping[str, Task], head_dropout: float = 0.1
     ) -> None:
-        super().__init__()
-        self.encoder, self.tokenizer, self.tasks = encoder, tokenizer, dict(tasks)
+        nn.Module.__init__(self)
+        Answering.__init__(self, tokenizer, tasks)
+        self.encoder = encoder
         self.card: str | None = None
         self.heads = nn.ModuleDict()
         known, rows = tokenizer.get_vocab_size(), encoder.config.vocab_size
@@ -103,7 +105,7 @@ class MultitaskModel(Answering, nn.Module):
                 if isinstance(part, nn.Linear):
                     part.reset_parameters()
 
-    def outputs(self, task: str, batch: Batch) -> NDArray[np.float64]:
+    def batch_outputs(self, task: str, batch: Batch) -> NDArray[np.float64]:
         with self._at_rest():
             return self.output(task, batch.to(self.device)).float().cpu().double().numpy()
 
@@ -148,7 +150,7 @@ class MultitaskModel(Answering, nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         save_encoder(self.encoder, self.tokenizer, folder)
         write_weights(dict(self.named_head_parameters()), folder / "heads.safetensors")
-        write_tasks(self.tasks, folder / "tasks.json")
+        write_tasks(self.tasks, folder / TASKS)
         is_known = about is None and self.card is not None
         width = self.encoder.config.hidden_size
         text = self.card if is_known else cards.card(self.tasks, self.max_length, width, about or "")
@@ -157,18 +159,16 @@ class MultitaskModel(Answering, nn.Module):
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
         """Loads a model's folder, or the best model of a run's folder. Raises ModelError where it is neither."""
-        folder = Path(folder)
-        if (folder / "best" / "tasks.json").is_file():
-            folder = folder / "best"
+        folder = model_folder(Path(folder))
         if not folder.is_dir():
             raise ModelError(f"{folder} does not exist; name a model's folder, such as runs/NAME/best")
         if (folder / "last" / "progress.json").is_file():
             raise ModelError(f"{folder} is a run whose weights were not kept; take the first seed's, or --keep-weights")
         if seeds := sorted(run.parent.name for run in folder.glob("seed-*/best")):
             raise ModelError(f"{folder} holds the runs of several seeds; take {folder / seeds[0]}")
-        if not (folder / "tasks.json").is_file():
+        if not (folder / TASKS).is_file():
             raise ModelError(f"{folder} holds no tasks.json, so it is no model of minbert's; train one from it first")
-        tasks = read_tasks(folder / "tasks.json")
+        tasks = read_tasks(folder / TASKS)
         pooled = any(task.pooling == "cls" for task in tasks.values())
         model = cls(load_encoder(folder, needs_pooler=pooled), load_tokenizer(folder), tasks)
         model._load_heads(folder, model.owners)
@@ -182,7 +182,7 @@ class MultitaskModel(Answering, nn.Module):
         Gives those tasks, and the ones of such a name that have another kind, head, pooling, loss, classes or range,
         which keep the head they have.
         """
-        then = read_tasks(folder / "tasks.json") if (folder / "tasks.json").is_file() else {}
+        then = read_tasks(folder / TASKS) if (folder / TASKS).is_file() else {}
         known = [name for name in self.owners if name in then]
         same = [name for name in known if _have_one_head(self.tasks[name], then[name])]
         if same:
@@ -203,7 +203,7 @@ class MultitaskModel(Answering, nn.Module):
     def from_encoder(cls, encoder: str, pooling: str = "mean") -> Self:
         """A model for `embed` from anything that `locate` finds, with or without tasks of its own."""
         folder = locate(encoder)
-        if (folder / "tasks.json").is_file():
+        if (folder / TASKS).is_file():
             return cls.from_pretrained(folder)
         return cls(load_encoder(folder, needs_pooler=pooling == "cls"), load_tokenizer(folder), {}).eval()
 
@@ -225,6 +225,11 @@ class MultitaskModel(Answering, nn.Module):
             self.train(training)
 
 
+def model_folder(folder: Path) -> Path:
+    """A model's folder itself, or that of a run's best model."""
+    return folder / "best" if (folder / "best" / TASKS).is_file() else folder
+
+
 def _key(task: str) -> str:
     """A task's name as a module's: ModuleDict has methods called `update` and `type`, and users tasks so named."""
     return f"head_{task}"
@@ -237,7 +242,7 @@ def _have_one_head(one: Task, other: Task) -> bool:
 
 
 def write_tasks(tasks: Mapping[str, Task], file: Path) -> None:
-    """Writes what a model's folder says of its tasks."""
+    """Writes what a model stores of its tasks."""
     stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in tasks.items()}
     write_text(file, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
 

@@ -13,13 +13,14 @@ from minbert.tasks import Task
 PAIR = {"text": ["one", "two"]}
 CLASSES = {"kind": "pair-classification", "labels": ["no", "yes"]} | PAIR
 SCORE = {"kind": "pair-regression", "range": (1.0, 5.0)} | PAIR
+HOT = {"rows": 9, "files": {}, "temperature": 1.7}
 TASKS = {
     "mean": {"kind": "classification", "labels": ["x", "y", "z"]},
     "cls": {"kind": "classification", "labels": ["x", "y"], "pooling": "cls", "max_length": 7},
     "raw": {"kind": "classification", "labels": ["x", "y"], "pooling": "cls-raw"},
-    "several": {"kind": "multi-label", "labels": ["a, b", "ü", "c"]},
+    "several": {"kind": "multi-label", "labels": ["a, b", "ü", "c"], "calibration": HOT},
     "concat": CLASSES | {"head": "concat", "loss": "cross-entropy", "pooling": "cls"},
-    "crossed": CLASSES | {"head": "concat-cosine", "max_length": 9},
+    "crossed": CLASSES | {"head": "concat-cosine", "max_length": 9, "calibration": HOT},
     "features": CLASSES | {"head": "interaction", "pooling": "cls-raw"},
     "borrowed": CLASSES | {"head": "interaction", "pooling": "cls-raw", "shares_head": "features"},
     "cosine": SCORE | {"head": "cosine"},

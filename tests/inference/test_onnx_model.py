@@ -42,7 +42,7 @@ def batch(task: str, examples: int, length: int, seed: int = 0) -> Batch:
 
 
 def assert_same(ours: MultitaskModel, theirs: OnnxModel, task: str, given: Batch) -> None:
-    np.testing.assert_allclose(theirs.outputs(task, given), ours.outputs(task, given), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(theirs.batch_outputs(task, given), ours.batch_outputs(task, given), atol=1e-4, rtol=0)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def opened(exported: Path) -> OnnxModel:
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_gives_the_models_outputs(task: str, model: MultitaskModel, opened: OnnxModel) -> None:
     assert_same(model, opened, task, batch(task, 5, 17))
-    outputs = model.outputs(task, batch(task, 5, 17))
+    outputs = model.batch_outputs(task, batch(task, 5, 17))
     assert np.ptp(outputs, axis=0).min() > 1e-2  # texts differ, so the comparison says something
 
 
@@ -70,7 +70,7 @@ def test_a_text_keeps_its_output_beside_500_pads(task: str, model: MultitaskMode
     short = Batch(alone.input_ids, torch.ones_like(alone.input_ids), alone.is_pair)
     wide = torch.nn.functional.pad(short.input_ids, (0, 500), value=7)  # what lies under the mask is no matter
     padded = Batch(wide, torch.nn.functional.pad(short.attention_mask, (0, 500)), short.is_pair)
-    np.testing.assert_allclose(opened.outputs(task, padded), opened.outputs(task, short), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(opened.batch_outputs(task, padded), opened.batch_outputs(task, short), atol=1e-5, rtol=0)
     assert_same(model, opened, task, padded)
 
 
@@ -80,7 +80,7 @@ def test_a_row_of_padding_alone_gives_the_models_numbers(task: str, model: Multi
     mask = given.attention_mask.clone()
     mask[1] = 0
     blank = Batch(given.input_ids, mask, given.is_pair)
-    assert np.isfinite(opened.outputs(task, blank)).all()
+    assert np.isfinite(opened.batch_outputs(task, blank)).all()
     assert_same(model, opened, task, blank)
 
 
@@ -88,7 +88,9 @@ def test_a_row_of_padding_alone_gives_the_models_numbers(task: str, model: Multi
 def test_ids_of_32_bits_do_as_well(kind: torch.dtype, model: MultitaskModel, opened: OnnxModel) -> None:
     given = batch("mean", 2, 5)
     ids, mask = given.input_ids.to(kind), given.attention_mask.to(kind)
-    np.testing.assert_array_equal(opened.outputs("mean", Batch(ids, mask, False)), opened.outputs("mean", given))
+    np.testing.assert_array_equal(
+        opened.batch_outputs("mean", Batch(ids, mask, False)), opened.batch_outputs("mean", given)
+    )
 
 
 def test_the_two_texts_of_a_pair_may_have_different_lengths(model: MultitaskModel, exported: Path) -> None:

@@ -93,6 +93,20 @@ def file_of(task: str, data: Path | None, split: Split, model: Path | None) -> P
     raise DataError(f"where task '{task}' has its {split} file is not known here; name it: --task {task} --input FILE")
 
 
+def files_of(task: str, data: Path | None, split: Split, model: Path) -> list[Path]:
+    """The files that `readings_of` has a task's rows from."""
+    own = own_task(task, model)
+    is_divided = own is not None and own.divides_train and split != "test"
+    files = [] if own is None else _in_folder(own, data).files("train" if is_divided else split)
+    return list(map(Path, files)) if is_divided or len(files) > 1 else [file_of(task, data, split, model)]
+
+
+def learned_from(task: str, split: Split | None, model: Path) -> list[Path]:
+    """The files whose rows the model learned from, as far as known; none for a split that was held back from them."""
+    own = own_task(task, model)
+    return [] if own is None or (own.divides_train and split == "dev") else list(map(Path, own.files("train")))
+
+
 def _in_folder(task: Task, data: Path | None) -> Task:
     """The task with its files by their names in another folder, if there is one."""
     return task if data is None else task.with_files(lambda _, file: str(data / Path(file).name))

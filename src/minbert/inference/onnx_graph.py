@@ -158,7 +158,9 @@ def interaction(g: Graph, bounds: Bounds, p1: str, p2: str) -> str:  # noqa: ARG
 
 
 def probabilities(g: Graph, task: Task, logits: str) -> str:
-    """A probability for every class, in the order of the labels."""
+    """A probability for every class, in the order of the labels; scaled where the task is calibrated."""
+    if task.calibration is not None:
+        logits = g("Div", logits, g.number(task.calibration.temperature))
     if task.loss == "cross-entropy":
         return g("Softmax", logits, result="probabilities", axis=1)
     if task.is_multi_label:

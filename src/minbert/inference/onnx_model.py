@@ -20,7 +20,7 @@ from minbert.answering import Answering
 from minbert.errors import ModelError
 from minbert.files import write_text
 from minbert.metrics import pearson
-from minbert.model import MultitaskModel, read_tasks, write_tasks
+from minbert.model import TASKS, MultitaskModel, read_tasks, write_tasks
 from minbert.predictions import Predictions
 from minbert.pretrained import load_tokenizer, save_tokenizer
 from minbert.tasks import Task
@@ -44,7 +44,8 @@ class OnnxModel(Answering):
     """A folder of graphs that answers as the model did; `predict` is `MultitaskModel`'s."""
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> None:
-        self.folder, self.tokenizer, self.tasks = folder, tokenizer, dict(tasks)
+        super().__init__(tokenizer, tasks)
+        self.folder = folder
         self.sessions: dict[str, Any] = {}
 
     @classmethod
@@ -52,7 +53,7 @@ class OnnxModel(Answering):
         """Opens what `export` wrote. Raises ModelError where a task lacks its graph, or onnxruntime is missing."""
         folder = Path(folder)
         needs("onnxruntime")
-        tasks = read_tasks(folder / "tasks.json") if (folder / "tasks.json").is_file() else {}
+        tasks = read_tasks(folder / TASKS) if (folder / TASKS).is_file() else {}
         files = [*(f"{name}.onnx" for name in tasks), WEIGHTS]
         lacking = [file for file in files if not (folder / file).is_file()]
         if lacking or not tasks:
@@ -64,7 +65,7 @@ class OnnxModel(Answering):
     def max_length(self) -> int:
         return max(task.max_length or 0 for task in self.tasks.values())
 
-    def outputs(self, task: str, batch: Batch) -> NDArray[np.float64]:
+    def batch_outputs(self, task: str, batch: Batch) -> NDArray[np.float64]:
         texts = 2 if batch.is_pair else 1
         given = zip(batch.input_ids.chunk(texts), batch.attention_mask.chunk(texts), strict=True)
         arrays = [part.cpu().numpy().astype(np.int64) for pair in given for part in pair]
@@ -100,7 +101,7 @@ def export(model: MultitaskModel, folder: Path, int8: bool) -> None:
     onnx_graph.write(_graphs(model, int8), folder / WEIGHTS)
     longest = {name: {"max_length": task.max_length or model.max_length} for name, task in model.tasks.items()}
     tasks = {name: task.model_copy(update=longest[name]) for name, task in model.tasks.items()}
-    write_tasks(tasks, folder / "tasks.json")
+    write_tasks(tasks, folder / TASKS)
     save_tokenizer(model.tokenizer, model.max_length, folder)
     example = resources.files("minbert.inference").joinpath("onnx_example.txt").read_text(encoding="utf-8")
     write_text(folder / EXAMPLE, example)
