@@ -101,7 +101,7 @@ def test_the_two_texts_of_a_pair_may_have_different_lengths(model: MultitaskMode
     (score,) = session.run(["score"], {name: a.numpy() for name, a in zip(names, arrays, strict=True)})
     joined = [torch.nn.functional.pad(part, (0, 5)) for part in arrays[:2]]
     both = Batch(torch.cat([joined[0], arrays[2]]), torch.cat([joined[1], arrays[3]]), True)
-    np.testing.assert_allclose(score, model.outputs("near", both), atol=1e-4)
+    np.testing.assert_allclose(score, model.batch_outputs("near", both), atol=1e-4)
 
 
 @pytest.mark.parametrize("task", TASKS)
