@@ -29,7 +29,7 @@ labels cards
 data
 text splits
 predictions
-pretrained schema
+answering pretrained schema
 model recipes
 evaluation runs tracking
 jobs

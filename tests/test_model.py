@@ -12,13 +12,15 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from conftest import tiny_config, tiny_tokenizer
+from minbert import answering
 from minbert import model as model_module
+from minbert.answering import Prediction
 from minbert.bert import Bert
 from minbert.cards import with_calibration
 from minbert.data import Examples
 from minbert.errors import InputError, ModelError
 from minbert.heads import POOLINGS, cosine
-from minbert.model import MultitaskModel, Prediction
+from minbert.model import MultitaskModel
 from minbert.pretrained import load_encoder, load_tokenizer
 from minbert.tasks import Calibration, Task
 
@@ -62,7 +64,7 @@ def test_answers_come_in_the_order_of_the_inputs_and_equal_single_ones(
     task: str, budget: int, model: MultitaskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     single = [model.predict(task, [item])[0] for item in INPUTS[task]]
-    monkeypatch.setattr(model_module, "MAX_TOKENS", budget)
+    monkeypatch.setattr(answering, "MAX_TOKENS", budget)
     for order in ([0, 1, 2, 3, 4], [4, 0, 3, 1, 2], [2, 2, 0]):
         batch = model.predict(task, [INPUTS[task][i] for i in order])
         np.testing.assert_allclose(numbers(batch), numbers([single[i] for i in order]), atol=1e-5, rtol=0)

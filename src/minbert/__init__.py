@@ -15,20 +15,21 @@ in and out, `metrics` holds the scores, `jobs` makes all that training needs fro
 first half of an update, `packing` leaves padding out of `bert`, `dropout` draws cheap bits for it, `kernels` chooses
 how to multiply matrices, `comparison` says what a difference between runs is worth, by way of `resampling`; `splits`
 joins a task's files and has `holdout` choose rows to hold back, `decoding` gives `tables` a file's text, `frames` takes
-tables from Python, `cards` and `provenance` write a model's card, `hub` gives `pretrained` a repository's files, and
-`errors` and `files` are below everything. `calibration` says how sure answers are. `prepare` looks at files before
-training and proposes recipes for them, `experiments` trains many recipes and seeds, or a recipe's tasks alone and
-together, and compares them, `inference` puts a trained model to work, `reports` writes down what was found, `cli` is
-the command line.
+tables from Python, `answering` takes texts to answers for whatever runs a model, `cards` and `provenance` write a
+model's card, `hub` gives `pretrained` a repository's files, and `errors` and `files` are below everything.
+`calibration` says how sure answers are. `prepare` looks at files before training and proposes recipes for them,
+`experiments` trains many recipes and seeds, or a recipe's tasks alone and together, and compares them, `inference` puts
+a trained model to work, here and in other programs, `reports` writes down what was found, `cli` is the command line.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minbert.answering import Prediction
     from minbert.bert import Bert, BertConfig
     from minbert.errors import MinbertError
-    from minbert.model import MultitaskModel, Prediction
+    from minbert.model import MultitaskModel
     from minbert.training import train
 
 __all__ = ["Bert", "BertConfig", "MinbertError", "MultitaskModel", "Prediction", "train"]
@@ -37,7 +38,7 @@ _HOMES = {
     "BertConfig": "bert",
     "MinbertError": "errors",
     "MultitaskModel": "model",
-    "Prediction": "model",
+    "Prediction": "answering",
     "train": "training",
 }
 

@@ -63,6 +63,16 @@ def card(tasks: Mapping[str, Task], max_length: int, hidden_size: int, about: st
     return HEAD + "\n".join(lines) + "\n" + use + about + LIMITS
 
 
+def exported(library: str, title: str, use: str, card: str | None) -> str:
+    """The card of a model's export to a library: how it is used there, then the model's own card without its use."""
+    head = f"---\nlibrary_name: {library}\ntags: [bert, minbert]\n---\n\n# {title}\n{use}"
+    if card is None:
+        return head
+    own = re.sub(r"\A---\n.*?\n---\n+", "", card, flags=re.DOTALL)
+    start, end = (re.escape(part) for part in (USE.partition("{")[0], USE.rpartition("```")[2]))
+    return f"{head}\n{re.sub(f'{start}.*?{end}', '', own, flags=re.DOTALL)}"
+
+
 def with_calibration(text: str, tasks: Mapping[str, Task]) -> str:
     """A card with a section on the tasks that are calibrated, in place of an earlier one; the rest stays as it is."""
     rest = re.sub(rf"\n{CALIBRATION}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)

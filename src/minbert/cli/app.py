@@ -14,6 +14,7 @@ from minbert.cli.compare import compare
 from minbert.cli.data import data_app
 from minbert.cli.evaluate import evaluate
 from minbert.cli.experiment import experiment_app
+from minbert.cli.export import export
 from minbert.cli.init import init
 from minbert.cli.report import report
 from minbert.cli.search import duplicates, similar
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    *(demo, init, train, evaluate, calibrate, predict, embed, duplicates, similar, compare, sharing, report),
+    *(demo, init, train, evaluate, calibrate, predict, embed, export, duplicates, similar, compare, sharing, report),
 ):
     app.command()(command)
 app.add_typer(data_app, name="data")

@@ -19,11 +19,11 @@ from rich.table import Table
 from minbert.errors import printable, shown
 
 if TYPE_CHECKING:
+    from minbert.answering import Answering, Prediction
     from minbert.calibration import Threshold
     from minbert.data import Reading
     from minbert.evaluation import Evaluation
     from minbert.jobs import Job, TaskPlan
-    from minbert.model import MultitaskModel, Prediction
     from minbert.tasks import Task
     from minbert.training import EvaluationRecord, Record, StepRecord
 
@@ -157,7 +157,7 @@ def show_warnings(file: str, warnings: Iterable[str]) -> None:
         console(is_error=True).print(f"warning: {file}: {warning}", soft_wrap=True)
 
 
-def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> None:
+def show_answers(model: Answering, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> None:
     """An answer a line, cut by tabs: the prediction, a class's probability, the input, a note where there is one.
 
     On a terminal a long input is shown by its beginning.

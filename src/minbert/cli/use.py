@@ -15,8 +15,8 @@ from minbert.cli.train import ForceOption, SkipOption
 from minbert.errors import DataError, ModelError, counted, near
 
 if TYPE_CHECKING:
+    from minbert.answering import Answering
     from minbert.data import Reading
-    from minbert.model import MultitaskModel
     from minbert.predictions import Predictions
     from minbert.tables import Cell, Quoting, Table
     from minbert.tasks import Task
@@ -49,6 +49,9 @@ def predict(
     file_format: Annotated[
         Literal["course"] | None, typer.Option("--format", help="course: the course's prediction file, to the byte.")
     ] = None,
+    backend: Annotated[
+        Literal["torch", "onnx"], typer.Option(help="onnx: MODEL is a folder that `export` wrote as ONNX.")
+    ] = "torch",
     skip_bad_rows: SkipOption = False,
     abstain: Annotated[
         float | None,
@@ -59,7 +62,6 @@ def predict(
 ) -> None:
     """Answer new texts: lines on standard input (a tab between a pair's texts), or the rows of a file."""
     from minbert.cli.show import show_threshold
-    from minbert.model import MultitaskModel
     from minbert.tables import format_of
 
     if input_file is None and (output or file_format or column or encoding or quoting):
@@ -75,7 +77,7 @@ def predict(
         may_write(output, input_file, force)
         if file_format is None:
             format_of(output)
-    loaded = MultitaskModel.from_pretrained(model)
+    loaded = _opened(model, backend)
     name = chosen(loaded, task)
     if abstain is not None:
         show_threshold(loaded.tasks[name], abstain, loaded.abstain(name, abstain))
@@ -121,7 +123,20 @@ def embed(
         messages.print(f"warning: {counted(blank, 'blank text')}, with the vector of no text")
 
 
-def chosen(model: MultitaskModel, task: str | None) -> str:
+def _opened(model: Path, backend: Literal["torch", "onnx"]) -> Answering:
+    """The model by what shall run it."""
+    if backend == "onnx":
+        from minbert.inference.onnx_model import OnnxModel
+
+        return OnnxModel.from_pretrained(model)
+    from minbert.model import MultitaskModel
+
+    if any(model.glob("*.onnx")):
+        raise ModelError(f"{model} holds ONNX graphs; add --backend onnx")
+    return MultitaskModel.from_pretrained(model)
+
+
+def chosen(model: Answering, task: str | None) -> str:
     """The task that is meant, by name. Raises ModelError where the model has none of that name, or several."""
     names = list(model.tasks)
     if task is None and len(names) == 1:
@@ -133,7 +148,7 @@ def chosen(model: MultitaskModel, task: str | None) -> str:
     return task
 
 
-def _answer_lines(model: MultitaskModel, task: str, as_json: bool) -> None:
+def _answer_lines(model: Answering, task: str, as_json: bool) -> None:
     """Answers standard input, in order."""
     pair = model.tasks[task].is_pair
     if sys.stdin.isatty():
@@ -169,7 +184,7 @@ def _as_told(name: str, task: Task, columns: list[str], encoding: str | None, qu
 
 
 def _answer_file(
-    model: MultitaskModel,
+    model: Answering,
     name: str,
     task: Task,
     file: Path,
@@ -205,7 +220,7 @@ def _answer_file(
     messages.print(f"{counted(len(notes), 'answer')} in {output}{noted}; texts are cut at {task.max_length} tokens")
 
 
-def _print_answers(model: MultitaskModel, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
+def _print_answers(model: Answering, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
     """An answer a line."""
     from minbert.cli.show import print_lines, show_answers
 
