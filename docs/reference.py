@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from minbert.heads import HEADS, POOLINGS
 from minbert.schema import ControlTable, GradientsTable, OptimizerTable, Recipe, ScheduleTable, TrainingTable
-from minbert.tasks import BUILT_IN, KINDS, Task
+from minbert.tasks import BUILT_IN, KINDS, NOT_IN_RECIPES, Task
 
 TABLES: dict[str, type[BaseModel]] = {
     "The recipe itself": Recipe,
@@ -33,7 +33,8 @@ the starter data.
 
 def rows(table: type[BaseModel]) -> list[str]:
     lines = ["| key | default | meaning |", "|---|---|---|"]
-    for key, field in table.model_fields.items():
+    fields = {key: field for key, field in table.model_fields.items() if key not in NOT_IN_RECIPES}
+    for key, field in fields.items():
         nested = isinstance(field.default, BaseModel)
         default = "required" if field.is_required() else "its table" if nested else _shown(field)
         meaning = "see its table" if nested else " ".join((field.description or "").split())

@@ -21,7 +21,7 @@ files kernels hub
 dropout packing
 metrics
 resampling
-bert heads losses comparison gradients optimizer schedules holdout distributed
+bert heads losses comparison calibration gradients optimizer schedules holdout distributed
 decoding
 dialects
 tables frames
@@ -30,7 +30,7 @@ labels cards
 data
 text splits
 predictions
-pretrained schema
+answering pretrained schema
 model recipes
 evaluation runs tracking
 jobs

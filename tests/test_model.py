@@ -12,14 +12,17 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from conftest import tiny_config, tiny_tokenizer
+from minbert import answering
 from minbert import model as model_module
+from minbert.answering import Prediction
 from minbert.bert import Bert
+from minbert.cards import with_calibration
 from minbert.data import Examples
-from minbert.errors import ModelError
+from minbert.errors import InputError, ModelError
 from minbert.heads import POOLINGS, cosine
-from minbert.model import MultitaskModel, Prediction
+from minbert.model import MultitaskModel
 from minbert.pretrained import load_encoder, load_tokenizer
-from minbert.tasks import Task
+from minbert.tasks import Calibration, Task
 
 PAIR = {"text": ["sentence1", "sentence2"]}
 SST = Task(kind="classification", labels=["0", "1", "2", "3", "4"]).completed(None)
@@ -61,7 +64,7 @@ def test_answers_come_in_the_order_of_the_inputs_and_equal_single_ones(
     task: str, budget: int, model: MultitaskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     single = [model.predict(task, [item])[0] for item in INPUTS[task]]
-    monkeypatch.setattr(model_module, "MAX_TOKENS", budget)
+    monkeypatch.setattr(answering, "MAX_TOKENS", budget)
     for order in ([0, 1, 2, 3, 4], [4, 0, 3, 1, 2], [2, 2, 0]):
         batch = model.predict(task, [INPUTS[task][i] for i in order])
         np.testing.assert_allclose(numbers(batch), numbers([single[i] for i in order]), atol=1e-5, rtol=0)
@@ -395,6 +398,40 @@ def test_a_model_that_is_saved_again_keeps_its_card(model: MultitaskModel, tmp_p
     one, two = ((tmp_path / name / "README.md").read_text(encoding="utf-8") for name in ("one", "two"))
     assert one == two
     assert "Trained on nothing." in two
+
+
+def test_a_calibration_is_saved_with_the_model_and_stands_in_its_card(model: MultitaskModel, tmp_path: Path) -> None:
+    found = Calibration(rows=40, files={"mine.csv": "0"}, temperature=1.5, above=[0.0], answered=[40], wrong=[3])
+    model.tasks["sst"] = model.tasks["sst"].model_copy(update={"calibration": found})
+    model.save_pretrained(tmp_path)
+    loaded = MultitaskModel.from_pretrained(tmp_path)
+    assert loaded.tasks["sst"].calibration == found
+    assert loaded.tasks["para"].calibration is None
+    one = with_calibration(loaded.card or "", loaded.tasks)
+    row = "| sst | 40 | mine.csv | temperature 1.500 |"
+    assert one.index(row) < one.index("\n## Intended use\n")
+    assert with_calibration(one, loaded.tasks) == one
+    assert one.replace(one[one.index("\n## Calibration") : one.index("\n## Intended use")], "") == loaded.card
+    own = with_calibration("# My model\n\n## Notes\n\nKeep these.\n", loaded.tasks)
+    assert own.startswith("# My model\n\n## Notes\n\nKeep these.\n\n## Calibration")
+    assert with_calibration(own + "\n## More\n\nAnd these.\n", loaded.tasks).count("And these.") == 1
+
+
+def test_a_model_abstains_for_python_too(model: MultitaskModel) -> None:
+    texts = ["a good film", "the cat sat", "dull"]
+    sure = sorted(max((one.probabilities or {}).values()) for one in model.predict("sst", texts))
+    found = Calibration(rows=400, files={}, above=[sure[0], 0.0], answered=[200, 400], wrong=[0, 200])
+    model.tasks["sst"] = model.tasks["sst"].model_copy(update={"calibration": found})
+    before = [one.answer for one in model.predict("sst", texts)]
+    threshold = model.abstain("sst", 0.05)
+    assert threshold is not None
+    assert threshold.above == sure[0]
+    after = model.predict("sst", texts)
+    assert [one.answer for one in after].count("?") == 1
+    for old, one in zip(before, after, strict=True):
+        assert one.answer == ("?" if max((one.probabilities or {}).values()) <= sure[0] else old)
+    with pytest.raises(InputError, match=r"this model has no task 'sts2' \(did you mean 'sts'\?\)"):
+        model.abstain("sts2", 0.05)
 
 
 def test_the_example_of_a_card_runs(model: MultitaskModel, tmp_path: Path) -> None:

@@ -779,3 +779,12 @@ def test_a_shipped_recipe_loads_and_changes_neither_precision_nor_the_encoders_d
     recipe = load(path, data=tmp_path)
     assert (recipe.training.precision, recipe.training.encoder_dropout) == ("fp32", None)
     assert load(recipe) == recipe
+
+
+@pytest.mark.parametrize("value", [3, {"rows": 20, "files": {}}])
+def test_a_calibration_is_found_and_not_written(value: object) -> None:
+    said = r"tasks\.sst\.calibration is what `minbert calibrate` finds for a trained model; leave it out$"
+    with pytest.raises(RecipeError, match=said):
+        load({"tasks": {"sst": {"calibration": value}}})
+    with pytest.raises(RecipeError, match=r"unknown key 'calibratoin' in \[tasks.sst\]$"):
+        load({"tasks": {"sst": {"calibratoin": value}}})

@@ -15,19 +15,22 @@ in and out, `metrics` holds the scores, `jobs` makes all that training needs fro
 first half of an update, `packing` leaves padding out of `bert`, `dropout` draws cheap bits for it, `kernels` chooses
 how to multiply matrices, `comparison` says what a difference between runs is worth, by way of `resampling`; `splits`
 joins a task's files and has `holdout` choose rows to hold back, `decoding` gives `dialects` a file's lines and that
-gives `tables` rows, `frames` takes tables from Python, `cards` and `provenance` write a model's card, `hub` gives
-`pretrained` a repository's files, and `errors` and `files` are below everything. `prepare` looks at files before
-training and proposes recipes for them, `experiments` trains many recipes and seeds and compares them, `reports` writes
-down what they found, `inference` answers files of any length, `cli` is the command line.
+gives `tables` rows, `frames` takes tables from Python, `answering` takes texts to answers for whatever runs a model,
+`cards` and `provenance` write a model's card, `hub` gives `pretrained` a repository's files, and `errors` and `files`
+are below everything. `calibration` says how sure answers are. `prepare` looks at files before training and proposes
+recipes for them, `experiments` trains many recipes and seeds, or a recipe's tasks alone and together, and compares
+them, `inference` puts a trained model to work, here and in other programs, on files of any length, `reports` writes
+down what was found, `cli` is the command line.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minbert.answering import Prediction
     from minbert.bert import Bert, BertConfig
     from minbert.errors import MinbertError
-    from minbert.model import MultitaskModel, Prediction
+    from minbert.model import MultitaskModel
     from minbert.training import train
 
 __all__ = ["Bert", "BertConfig", "MinbertError", "MultitaskModel", "Prediction", "train"]
@@ -36,7 +39,7 @@ _HOMES = {
     "BertConfig": "bert",
     "MinbertError": "errors",
     "MultitaskModel": "model",
-    "Prediction": "model",
+    "Prediction": "answering",
     "train": "training",
 }
 

@@ -1,5 +1,6 @@
 """A model's tasks, and what is known of its training -> its card, which says what it is for and what it is not."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from minbert.errors import shown
@@ -25,9 +26,9 @@ model.embed(["a sentence"])  # float32 [1, {hidden}]
 
 `transformers.AutoModel` opens the encoder alone.
 """
-LIMITS = """
-## Intended use
-
+CALIBRATION = "## Calibration by `minbert calibrate`"
+INTENDED_USE = "\n## Intended use\n"
+LIMITS = f"""{INTENDED_USE}
 Answers of these kinds to texts like the ones it learned from: to sort, to rank, to find alike, with a person who looks
 at what matters.
 
@@ -35,7 +36,8 @@ at what matters.
 
 - Scores, where they are given, hold for rows like those of dev. Texts of another source, time, length or language may
   do worse, and nothing in an answer says so: score the model on your own labelled rows first (`minbert evaluate`).
-- A probability is what the head gives. It says which of two answers is surer; it is no rate of being right.
+- A probability is what the head gives. It says which of two answers is surer; it is no rate of being right, unless the
+  task is calibrated (`minbert calibrate`), and then for rows like those that it was calibrated by.
 - A text that is longer than the table says loses its end, and its answer has the note `truncated`.
 - The encoder brings what it learned before, with the leanings of the texts that it was trained on.
 
@@ -59,6 +61,29 @@ def card(tasks: Mapping[str, Task], max_length: int, hidden_size: int, about: st
         lines.append(f"| {' | '.join(map(str, cells))} |")
     use = "" if not tasks else USE.format(task=next(iter(tasks)), inputs=_inputs(tasks), hidden=hidden_size)
     return HEAD + "\n".join(lines) + "\n" + use + about + LIMITS
+
+
+def exported(library: str, title: str, use: str, card: str | None) -> str:
+    """The card of a model's export to a library: how it is used there, then the model's own card without its use."""
+    head = f"---\nlibrary_name: {library}\ntags: [bert, minbert]\n---\n\n# {title}\n{use}"
+    if card is None:
+        return head
+    own = re.sub(r"\A---\n.*?\n---\n+", "", card, flags=re.DOTALL)
+    start, end = (re.escape(part) for part in (USE.partition("{")[0], USE.rpartition("```")[2]))
+    return f"{head}\n{re.sub(f'{start}.*?{end}', '', own, flags=re.DOTALL)}"
+
+
+def with_calibration(text: str, tasks: Mapping[str, Task]) -> str:
+    """A card with a section on the tasks that are calibrated, in place of an earlier one; the rest stays as it is."""
+    rest = re.sub(rf"\n{CALIBRATION}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
+    lines = ["", CALIBRATION, "", "| task | rows | of | found |", "|---|--:|---|---|"]
+    for name, task in tasks.items():
+        if (found := task.calibration) is not None:
+            margin = "no margin" if found.margin is None else f"95 % of true scores within ±{found.margin:.3f}"
+            said = margin if task.is_regression else f"temperature {found.temperature:.3f}"
+            lines.append(f"| {name} | {found.rows:,} | {_cell(', '.join(found.files))} | {said} |")
+    before, mark, after = rest.partition(INTENDED_USE)
+    return before.rstrip("\n") + "\n" + "\n".join(lines) + "\n" + mark + after
 
 
 def _answers(task: Task) -> str:

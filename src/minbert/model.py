@@ -6,9 +6,9 @@ Letters in shapes: B examples, N texts, L length, H hidden, K outputs of a head.
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,47 +18,30 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from minbert import cards
-from minbert import predictions as answers
+from minbert.answering import MAX_TOKENS, Answering
 from minbert.bert import Bert
-from minbert.data import Examples
-from minbert.errors import InputError, ModelError, near
+from minbert.errors import InputError, ModelError
 from minbert.files import write_text
-from minbert.frames import Frame, column, is_frame
 from minbert.heads import HEADS, POOLINGS
-from minbert.labels import is_blank
 from minbert.losses import LOSSES
-from minbert.predictions import Predictions
 from minbert.pretrained import load_encoder, load_tokenizer, locate, read_weights, save_encoder, write_weights
 from minbert.tasks import TASK_NAME, Task
-from minbert.text import Batch, Encoded, batches_by_length, encode, encode_texts, pad
+from minbert.text import Batch, Encoded, batches_by_length, encode_texts, pad
 
-MAX_TOKENS = 4096  # positions in one inference batch, padding counted: enough to keep two to sixteen cores busy
-Inputs = Sequence[str] | Sequence[Sequence[str]]
+TASKS = "tasks.json"
 NOT_STORED = {"train", "dev", "holdout", "folds", "fold", "test", "weight", "class_weights"}
 """A model's tasks say how to read and answer, not what it learned from."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The answer to one text or pair: a class name, a list of them or a score, with what stands behind it.
-
-    `note` says "empty" for a blank text and "truncated" for one cut to the model's length, else nothing.
-    """
-
-    answer: str | float | list[str]
-    probabilities: dict[str, float] | None
-    score: float | None
-    note: str
-
-
-class MultitaskModel(nn.Module):
+class MultitaskModel(Answering, nn.Module):
     """One BERT and a head per task. `tasks` must be complete (`Task.completed`)."""
 
     def __init__(
         self, encoder: Bert, tokenizer: Tokenizer, tasks: Mapping[str, Task], head_dropout: float = 0.1
     ) -> None:
-        super().__init__()
-        self.encoder, self.tokenizer, self.tasks = encoder, tokenizer, dict(tasks)
+        nn.Module.__init__(self)
+        Answering.__init__(self, tokenizer, tasks)
+        self.encoder = encoder
         self.card: str | None = None
         self.heads = nn.ModuleDict()
         known, rows = tokenizer.get_vocab_size(), encoder.config.vocab_size
@@ -122,9 +105,9 @@ class MultitaskModel(nn.Module):
                 if isinstance(part, nn.Linear):
                     part.reset_parameters()
 
-    def encode(self, task: str, examples: Examples) -> Encoded:
-        """Token ids of a task's examples, cut to the task's longest text."""
-        return encode(examples, self.tokenizer, self.tasks[task].max_length or self.max_length)
+    def batch_outputs(self, task: str, batch: Batch) -> NDArray[np.float64]:
+        with self._at_rest():
+            return self.output(task, batch.to(self.device)).float().cpu().double().numpy()
 
     def pool_once(self, task: str, encoded: Encoded) -> Encoded:
         """The examples with their pooled texts beside them, computed without dropout: right while the encoder stays
@@ -137,39 +120,6 @@ class MultitaskModel(nn.Module):
                 for column, part in zip(columns, parts, strict=True):
                     column[rows] = part.float().cpu()
         return replace(encoded, pooled=columns)
-
-    def predict_encoded(self, task: str, encoded: Encoded) -> Predictions:
-        """Answers in the order of the examples, without dropout; batches are made by length and undone."""
-        outputs = np.zeros((len(encoded), self.tasks[task].num_outputs))
-        budget = MAX_TOKENS // len(encoded.texts)
-        with self._at_rest():
-            for rows in batches_by_length(encoded.lengths, budget):
-                outputs[rows] = self.output(task, encoded.batch(rows).to(self.device)).float().cpu().numpy()
-        return answers.from_outputs(self.tasks[task], encoded.ids, outputs, encoded.labels)
-
-    def predict(self, task: str, inputs: Inputs | Frame) -> list[Prediction]:
-        """One Prediction per input, in order. A pair task takes pairs of texts, any other task texts; both take a table
-        of pandas, polars or datasets that has the task's text columns.
-
-        Raises InputError for an unknown task or an input of another shape; a blank text has an answer, with a note.
-        """
-        if task not in self.tasks:
-            raise InputError(
-                f"this model has no task '{task}'{near(task, list(self.tasks))}; it has {list(self.tasks)}"
-            )
-        given = self._from_frame(task, inputs) if is_frame(inputs) else cast(Inputs, inputs)
-        columns = self._columns(task, given)
-        if len(given) == 0:
-            return []
-        examples = Examples([str(i) for i in range(len(given))], columns)
-        encoded = self.encode(task, examples)
-        predicted, notes = self.predict_encoded(task, encoded), self.notes(encoded, examples)
-        return [self._prediction(task, predicted, i, note) for i, note in enumerate(notes)]
-
-    def notes(self, encoded: Encoded, examples: Examples) -> list[str]:
-        """What an answer should be read with, an example each: "empty", "truncated", or nothing."""
-        empty = [any(is_blank(text) for text in texts) for texts in zip(*examples.texts, strict=True)]
-        return ["empty" if e else "truncated" if c else "" for e, c in zip(empty, encoded.cut, strict=True)]
 
     def embed(self, texts: Sequence[str], pooling: str = "mean", normalize: bool = False) -> NDArray[np.float32]:
         """Sentence vectors, float32 [N, H]; `normalize` gives each length 1. No texts give [0, H]."""
@@ -200,8 +150,7 @@ class MultitaskModel(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         save_encoder(self.encoder, self.tokenizer, folder)
         write_weights(dict(self.named_head_parameters()), folder / "heads.safetensors")
-        stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in self.tasks.items()}
-        write_text(folder / "tasks.json", json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
+        write_tasks(self.tasks, folder / TASKS)
         is_known = about is None and self.card is not None
         width = self.encoder.config.hidden_size
         text = self.card if is_known else cards.card(self.tasks, self.max_length, width, about or "")
@@ -210,18 +159,16 @@ class MultitaskModel(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
         """Loads a model's folder, or the best model of a run's folder. Raises ModelError where it is neither."""
-        folder = Path(folder)
-        if (folder / "best" / "tasks.json").is_file():
-            folder = folder / "best"
+        folder = model_folder(Path(folder))
         if not folder.is_dir():
             raise ModelError(f"{folder} does not exist; name a model's folder, such as runs/NAME/best")
         if (folder / "last" / "progress.json").is_file():
             raise ModelError(f"{folder} is a run whose weights were not kept; take the first seed's, or --keep-weights")
         if seeds := sorted(run.parent.name for run in folder.glob("seed-*/best")):
             raise ModelError(f"{folder} holds the runs of several seeds; take {folder / seeds[0]}")
-        if not (folder / "tasks.json").is_file():
+        if not (folder / TASKS).is_file():
             raise ModelError(f"{folder} holds no tasks.json, so it is no model of minbert's; train one from it first")
-        tasks = read_tasks(folder / "tasks.json")
+        tasks = read_tasks(folder / TASKS)
         pooled = any(task.pooling == "cls" for task in tasks.values())
         model = cls(load_encoder(folder, needs_pooler=pooled), load_tokenizer(folder), tasks)
         model._load_heads(folder, model.owners)
@@ -235,7 +182,7 @@ class MultitaskModel(nn.Module):
         Gives those tasks, and the ones of such a name that have another kind, head, pooling, loss, classes or range,
         which keep the head they have.
         """
-        then = read_tasks(folder / "tasks.json") if (folder / "tasks.json").is_file() else {}
+        then = read_tasks(folder / TASKS) if (folder / TASKS).is_file() else {}
         known = [name for name in self.owners if name in then]
         same = [name for name in known if _have_one_head(self.tasks[name], then[name])]
         if same:
@@ -256,36 +203,9 @@ class MultitaskModel(nn.Module):
     def from_encoder(cls, encoder: str, pooling: str = "mean") -> Self:
         """A model for `embed` from anything that `locate` finds, with or without tasks of its own."""
         folder = locate(encoder)
-        if (folder / "tasks.json").is_file():
+        if (folder / TASKS).is_file():
             return cls.from_pretrained(folder)
         return cls(load_encoder(folder, needs_pooler=pooling == "cls"), load_tokenizer(folder), {}).eval()
-
-    def _from_frame(self, task: str, frame: Frame) -> Inputs:
-        """A table's text column as a list of inputs, or its two columns as pairs."""
-        columns = [column(frame, name) for name in self.tasks[task].text_columns]
-        return list(zip(*columns, strict=True)) if self.tasks[task].is_pair else columns[0]
-
-    def _columns(self, task: str, inputs: Inputs) -> list[list[str]]:
-        """Inputs as one list of texts per text column; the task's kind decides what an input is, never its length."""
-        pair = self.tasks[task].is_pair
-        if isinstance(inputs, str):
-            raise InputError("inputs is one text; pass a list of inputs")
-        for place, item in enumerate(inputs):
-            if pair and not _is_pair_of_texts(item):
-                raise InputError(f"input {place} is {item!r:.80}; task '{task}' takes pairs of texts, (first, second)")
-            if not pair and not isinstance(item, str):
-                raise InputError(f"input {place} is {item!r:.80}; task '{task}' takes one text an input")
-        if pair:
-            return [[item[side] for item in inputs] for side in (0, 1)]
-        return [[str(item) for item in inputs]]
-
-    def _prediction(self, task: str, predicted: Predictions, i: int, note: str) -> Prediction:
-        spec = self.tasks[task]
-        value = spec.named(predicted.values[i]) if spec.is_multi_label else answers.answer(spec, predicted.values[i])
-        if spec.is_regression:
-            return Prediction(value, None, float(predicted.scores[i]), note)
-        probabilities = {k: float(p) for k, p in zip(spec.labels or (), predicted.scores[i], strict=True)}
-        return Prediction(value, probabilities, None, note)
 
     def _check_length(self, name: str, task: Task) -> None:
         if task.max_length is not None and task.max_length > self.max_length:
@@ -305,21 +225,26 @@ class MultitaskModel(nn.Module):
             self.train(training)
 
 
+def model_folder(folder: Path) -> Path:
+    """A model's folder itself, or that of a run's best model."""
+    return folder / "best" if (folder / "best" / TASKS).is_file() else folder
+
+
 def _key(task: str) -> str:
     """A task's name as a module's: ModuleDict has methods called `update` and `type`, and users tasks so named."""
     return f"head_{task}"
-
-
-def _is_pair_of_texts(item: object) -> bool:
-    if isinstance(item, str) or not isinstance(item, Sequence):
-        return False
-    return len(item) == 2 and all(isinstance(text, str) for text in item)
 
 
 def _have_one_head(one: Task, other: Task) -> bool:
     """Whether a head of one task answers the other."""
     keys = ("kind", "head", "pooling", "loss", "labels", "range", "shares_head")
     return all(getattr(one, key) == getattr(other, key) for key in keys)
+
+
+def write_tasks(tasks: Mapping[str, Task], file: Path) -> None:
+    """Writes what a model stores of its tasks."""
+    stored = {name: task.model_dump(exclude=NOT_STORED, exclude_none=True) for name, task in tasks.items()}
+    write_text(file, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_tasks(file: Path) -> dict[str, Task]:

@@ -4,7 +4,7 @@ Letters in shapes: N examples, K outputs or classes.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +12,27 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
+from minbert import calibration
+from minbert.calibration import Threshold
 from minbert.data import Examples
 from minbert.decoding import Remedies, Source, decode, read_bytes
-from minbert.errors import DataError, shown
+from minbert.errors import DataError, InputError, ModelError, shown
 from minbert.files import write_text
 from minbert.labels import as_number, is_blank, label_number, listed_names
 from minbert.tables import Cell, as_text, canonical_label, read_table, write_table
 from minbert.tasks import COURSE, Task
 
 Array = NDArray[np.float64]
+UNSURE = "?"  # in place of an answer that is left to a person
 
 
 @dataclass(frozen=True)
 class Predictions:
     """Answers to N examples of one task.
 
-    `values` [N] are class numbers, sets of classes as numbers, or scores kept inside the task's range; `scores` are the
-    class probabilities [N, K], or the head's own scores [N], which may leave the range. Metrics and the course's files
-    use those.
+    `values` [N] are class numbers, sets of classes as numbers, or scores kept inside the task's range; NaN where the
+    answer is left to a person. `scores` are the class probabilities [N, K], or the head's own scores [N], which may
+    leave the range. Metrics and the course's files use those.
     """
 
     ids: list[str]
@@ -49,16 +52,63 @@ def from_outputs(task: Task, ids: list[str], outputs: Array, labels: Array | Non
         low, high = task.bounds
         scores = outputs[:, 0]
         return Predictions(ids, scores.clip(low, high), scores, labels)
-    if task.loss == "bce":
-        positive = expit(outputs[:, 0])
-        probabilities = np.stack([1 - positive, positive], axis=1)
-        return Predictions(ids, (positive > 0.5).astype(float), probabilities, labels)
+    plain = _probabilities(task, outputs)  # they choose: rounding may make a tie of scaled ones
     if task.is_multi_label:
-        probabilities = expit(outputs)
-        held = (probabilities > 0.5) @ 2.0 ** np.arange(outputs.shape[1])  # [N, K] -> sets [N]
-        return Predictions(ids, held, probabilities, labels)
-    probabilities = softmax(outputs, axis=1)
-    return Predictions(ids, probabilities.argmax(1).astype(float), probabilities, labels)
+        values = (plain > 0.5) @ 2.0 ** np.arange(outputs.shape[1])  # [N, K] -> sets [N]
+    else:
+        values = plain.argmax(1).astype(float)
+    scaled = plain if task.calibration is None else _probabilities(task, outputs / task.calibration.temperature)
+    return Predictions(ids, values, scaled, labels)
+
+
+def _probabilities(task: Task, logits: Array) -> Array:
+    """Of each class [N, K], from a classifier's logits."""
+    if task.is_multi_label:
+        return np.asarray(expit(logits))
+    if task.loss == "bce":
+        positive = expit(logits[:, 0])
+        return np.stack([1 - positive, positive], axis=1)
+    return np.asarray(softmax(logits, axis=1))
+
+
+def confidence(task: Task, probabilities: Array) -> Array:
+    """The probability of each answer [N], from those of its classes [N, K]: of a class its own, of a set the product
+    over all classes of that of being in it or not."""
+    if task.is_multi_label:
+        return np.asarray(np.maximum(probabilities, 1 - probabilities).prod(axis=1))
+    return np.asarray(probabilities.max(axis=1))
+
+
+def threshold(name: str, task: Task, alpha: float) -> Threshold | None:
+    """The confidence above which at most `alpha` of a calibrated task's answers are wrong; None where there is none.
+
+    Raises InputError or ModelError where that cannot be asked.
+    """
+    if not 0 < alpha < 1:
+        raise InputError(f"abstaining by {alpha:g}: give a share of wrong answers between 0 and 1, such as 0.05")
+    if task.is_regression:
+        raise ModelError(
+            f"task '{name}' gives scores, whose error is taken to be as large for every text, so there is none to "
+            "abstain from; calibrated, it gives each score a margin"
+        )
+    if UNSURE in (task.labels or ()):
+        raise ModelError(f"task '{name}' has a class '{UNSURE}', which is how abstaining is written; name it otherwise")
+    if task.calibration is None:
+        raise ModelError(f"task '{name}' is not calibrated; run `minbert calibrate` on the model first")
+    return calibration.threshold(task.calibration.risks, alpha)
+
+
+def smallest_share(task: Task) -> float | None:
+    """The least share of wrong answers, in whole per cents below a half, that some confidence is enough for."""
+    assert task.calibration is not None
+    shares = (percent / 100 for percent in range(1, 50))
+    return next((share for share in shares if calibration.threshold(task.calibration.risks, share)), None)
+
+
+def without_unsure(task: Task, predictions: Predictions, above: float) -> Predictions:
+    """The predictions with NaN for every answer whose confidence is not above the threshold."""
+    sure = confidence(task, predictions.scores) > above
+    return replace(predictions, values=np.where(sure, predictions.values, np.nan))
 
 
 def metric_input(task: Task, predictions: Predictions) -> Array:
@@ -67,22 +117,28 @@ def metric_input(task: Task, predictions: Predictions) -> Array:
 
 
 def answer(task: Task, value: float) -> str | float:
-    """A class by its name, a set of them as a cell lists them, a score as a number."""
+    """A class by its name, a set of them as a cell lists them, a score as a number; "?" where it is left open."""
+    if np.isnan(value):
+        return UNSURE
     return float(value) if task.is_regression else task.separator.join(task.named(value))
 
 
 def columns(task: Task) -> list[str]:
-    """The names of an answer's columns in a file: the prediction, then a score or every class's probability."""
+    """The names of an answer's columns in a file: the prediction, then a score or every class's probability.
+
+    A calibrated score has its margin beside it.
+    """
     if task.is_regression:
-        return ["prediction", "score"]
+        return ["prediction", "score", *(["margin"] if task.margin is not None else [])]
     return ["prediction", *(f"probability_{label}" for label in task.labels or ())]
 
 
 def rows(task: Task, predictions: Predictions) -> list[list[Cell]]:
     """The cells under `columns`, a row per example."""
     scores = predictions.scores[:, None] if task.is_regression else predictions.scores  # [N, 1] or [N, K]
+    margin = [] if task.margin is None else [task.margin]
     return [
-        [answer(task, value), *(float(score) for score in row)]
+        [answer(task, value), *(float(score) for score in row), *margin]
         for value, row in zip(predictions.values, scores, strict=True)
     ]
 

@@ -33,6 +33,8 @@ TOKENIZERS = ("tokenizer.json", "vocab.txt")
 # What other heads of the same architecture store beside the encoder, and buffers that older versions saved.
 OTHER_HEADS = re.compile(r"(cls|classifier|qa_outputs)\.")
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+WORDPIECE = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
+LONGEST_WORD = 100  # letters; BERT's tokenizer takes a longer one for unknown
 
 
 def locate(encoder: str) -> Path:
@@ -116,9 +118,31 @@ def save_encoder(bert: Bert, tokenizer: Tokenizer, folder: Path) -> None:
     write_text(folder / "config.json", json.dumps(config | asdict(bert.config), indent=2) + "\n")
     tensors = bert.state_dict()
     write_weights(tensors, folder / "model.safetensors")
+    save_tokenizer(tokenizer, bert.config.max_position_embeddings, folder)
+
+
+def save_tokenizer(tokenizer: Tokenizer, max_length: int, folder: Path) -> None:
+    """Writes a tokenizer as `transformers` reads it; `max_length` is in tokens."""
+    about = {"model_max_length": max_length} | _about(tokenizer)
     write_text(folder / "tokenizer.json", tokenizer.to_str(pretty=True))
-    about = {"tokenizer_class": "BertTokenizer", "model_max_length": bert.config.max_position_embeddings}
     write_text(folder / "tokenizer_config.json", json.dumps(about, indent=2) + "\n")
+
+
+def _about(tokenizer: Tokenizer) -> dict[str, object]:
+    """What `transformers` needs to cut texts as we do: it builds BERT's tokenizer anew from these words, and reads any
+    other from tokenizer.json as it is."""
+    made = json.loads(tokenizer.to_str())
+    normalizer, model = made["normalizer"] or {}, made["model"]
+    is_bert = normalizer.get("type") == "BertNormalizer" and normalizer["clean_text"]
+    is_bert = is_bert and made["pre_tokenizer"] == {"type": "BertPreTokenizer"}
+    is_bert = is_bert and WORDPIECE.items() <= model.items() and model["max_input_chars_per_word"] == LONGEST_WORD
+    special = {f"{name.lower()}_token": f"[{name}]" for name in ("UNK", "SEP", "PAD", "CLS", "MASK")}
+    known = {key: token for key, token in special.items() if tokenizer.token_to_id(token) is not None}
+    if not is_bert:
+        return {"tokenizer_class": "PreTrainedTokenizerFast", **known}
+    letters = {"do_lower_case": normalizer["lowercase"], "strip_accents": normalizer["strip_accents"]}
+    chinese = {"tokenize_chinese_chars": normalizer["handle_chinese_chars"]}
+    return {"tokenizer_class": "BertTokenizer", **known, **letters, **chinese}
 
 
 def write_weights(tensors: Mapping[str, Tensor], file: Path) -> None:

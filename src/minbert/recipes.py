@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from minbert.errors import RecipeError, near, several
 from minbert.schema import USE_SLASHES, Recipe, Table
-from minbert.tasks import BUILT_IN, SPLITS, Task
+from minbert.tasks import BUILT_IN, NOT_IN_RECIPES, SPLITS, Task
 
 STARTER = Path(__file__).parent / "starter"
 
@@ -223,7 +223,7 @@ def _unknown(loc: list[str]) -> str:
     for name, field in Recipe.model_fields.items():
         for kind in get_args(field.annotation) or [field.annotation]:  # of a table that may be left out, the table
             if isinstance(kind, type(Table)):
-                fields[name] = list(kind.model_fields)
+                fields[name] = [key for key in kind.model_fields if key not in NOT_IN_RECIPES]
     here = fields[table[0] if table else ""]
     hint = near(key, here)
     if "lr" in here and near(key, ["learning_rate"]):

@@ -226,7 +226,11 @@ class Run:
 
     def read_predictions(self, name: str, task: Task, split: Split = "dev") -> Predictions:
         """A completed task's answers at the last evaluation."""
-        return answers.read_parquet(self.predictions / "last" / f"{name}-{split}.parquet", task)
+        return answers.read_parquet(self.answers_file(name, split), task)
+
+    def answers_file(self, name: str, split: Split = "dev") -> Path:
+        """Where the answers at the last evaluation lie."""
+        return self.predictions / "last" / f"{name}-{split}.parquet"
 
     def _progress(self) -> Progress | None:
         """How far the saved state has come; None where nothing was saved yet."""

@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from minbert.errors import near
-from minbert.tasks import SPLITS, TASK_NAME, Task
+from minbert.tasks import NOT_IN_RECIPES, SPLITS, TASK_NAME, Task
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows keeps these names
 SCORES = ("sum", "course")  # over all tasks
@@ -171,6 +171,15 @@ class Recipe(Table):
                 " in name or --name"
             )
         return name
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _holds_keys_of_recipes(cls, tasks: object) -> object:
+        given = tasks.items() if isinstance(tasks, dict) else ()
+        faults = [f"tasks.{n}.{key}" for n, task in given if isinstance(task, dict) for key in NOT_IN_RECIPES & {*task}]
+        if faults:
+            raise ValueError(f"{', '.join(faults)} is what `minbert calibrate` finds for a trained model; leave it out")
+        return tasks
 
     @field_validator("tasks")
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from minbert.calibration import Risks
 from minbert.errors import DataError, counted
 from minbert.heads import HEADS, POOLINGS
 from minbert.losses import LOSSES
@@ -21,6 +22,7 @@ MOST_LABELS = 52  # of a multi-label task: a set of them is one whole number in 
 Split = Literal["train", "dev", "test"]
 Files = str | Annotated[list[str], Field(min_length=1)]  # one, or several whose rows count on
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+NOT_IN_RECIPES = {"calibration"}  # what a model's task has besides
 TASK_NAME = re.compile(r"\w[\w-]{0,49}", re.ASCII)  # names files, and weights in heads.safetensors
 
 
@@ -55,6 +57,37 @@ def _places(labels: tuple[str, ...]) -> dict[str, int]:
 def _as_tuple(value: object) -> object:
     """TOML and JSON know lists alone."""
     return tuple(value) if isinstance(value, list) else value
+
+
+class Calibration(BaseModel):
+    """What labelled rows said of a model's confidence in its answers, or of its scores' errors; no word of the rows."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    rows: Annotated[int, Field(gt=0)]
+    files: dict[str, str]
+    """The rows' files by name, each with its sha256."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """What a classifier's logits are divided by before they become probabilities."""
+    above: list[float] = []
+    """Confidences, falling, with how many of the rows' answers lie above each, and how many of those are wrong."""
+    answered: list[int] = []
+    wrong: list[int] = []
+    margin: Annotated[float, Field(ge=0)] | None = None
+    """Of a regression: 95 of 100 true scores lie no farther from the answer."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if not len(self.above) == len(self.answered) == len(self.wrong):
+            raise ValueError("above, answered and wrong should be of one length")
+        counts = zip(self.wrong, self.answered, strict=True)
+        if not all(0 <= wrong <= answered <= self.rows for wrong, answered in counts):
+            raise ValueError("wrong answers should be some of those answered, and these some of the rows")
+        return self
+
+    @property
+    def risks(self) -> Risks:
+        return Risks(self.above, self.answered, self.wrong)
 
 
 class Task(BaseModel):
@@ -118,6 +151,8 @@ class Task(BaseModel):
     """Encoding of the files where it is not UTF-8, such as cp1252."""
     quoting: Quoting = "auto"
     """csv: quotes wrap cells; none: quotes are plain characters; auto: csv for commas, by cell for tabs."""
+    calibration: Calibration | None = None
+    """What `minbert calibrate` found for a model. No key of a recipe (NOT_IN_RECIPES)."""
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -249,6 +284,11 @@ class Task(BaseModel):
     def bounds(self) -> tuple[float, float]:
         """The range of a regression, and 0..1 where a task has none."""
         return self.range or (0.0, 1.0)
+
+    @property
+    def margin(self) -> float | None:
+        """How far from an answer 95 of 100 true scores lie at most; None where the task is not calibrated for that."""
+        return None if self.calibration is None else self.calibration.margin
 
     @property
     def class_numbers(self) -> dict[str, int]:

@@ -14,15 +14,17 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.text import Text
-from scipy.stats import pearsonr
+from scipy.stats import binomtest, pearsonr
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 
 from minbert.data import Examples
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Conflict, Point, Result
 from minbert.metrics import METRICS
+from minbert.predictions import Predictions, read_parquet, write_parquet
 from minbert.recipes import load
-from minbert.reports import figures
+from minbert.reports import figure_data, figures
 from minbert.reports.figures import Plot
 from minbert.tasks import Task
 
@@ -264,6 +266,48 @@ def test_a_scatter_plot_shows_the_first_seed(plots: dict[str, Plot]) -> None:
         assert axes.get_title(loc="left") == f"{title}\nr = {r:.3f} (seed {first.seed})"
         low, high = axes.get_ylim()
         assert low < min(rows["predicted"]) < max(rows["predicted"]) < high
+
+
+def with_answers(folder: Path, result: Result) -> Result:
+    """The result in a run's folder that keeps its answers to `mood` with their probabilities, which are honest."""
+    generator = np.random.default_rng(result.seed)
+    task, labels = DEV["mood"].task, DEV["mood"].labels
+    probabilities = generator.dirichlet([0.5] * 3, len(labels))
+    answers = probabilities.argmax(axis=1).astype(float)
+    predictions = Predictions(DEV["mood"].examples.ids, answers, probabilities, labels)
+    write_parquet(folder / "predictions" / "last" / "mood-dev.parquet", task, predictions)
+    return replace(result, folder=folder)
+
+
+def test_a_reliability_curve_is_that_of_the_first_seeds_answers(tmp_path: Path) -> None:
+    group = [with_answers(tmp_path / str(result.seed), result) for result in SURGERY]
+    plot = figures.reliability(group, DEV["mood"])
+    assert plot is not None
+    first = read_parquet(tmp_path / "4" / "predictions" / "last" / "mood-dev.parquet", DEV["mood"].task)
+    sure, right = first.scores.max(axis=1), first.values == DEV["mood"].labels
+    share, confidence = calibration_curve(right, sure, n_bins=15, strategy="quantile")
+    np.testing.assert_allclose(plot.data["right"], share)
+    np.testing.assert_allclose(plot.data["confidence"], confidence)
+    assert plot.data["count"].to_list() == [10] * 15
+    for row in plot.data.iter_rows(named=True):
+        interval = binomtest(round(row["right"] * 10), 10).proportion_ci(method="wilson")
+        assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high), abs=1e-6)
+    (axes,) = shown_axes(plot)
+    points, *_ = axes.lines
+    np.testing.assert_array_equal(points.get_ydata(), plot.data["right"])
+    np.testing.assert_array_equal(points.get_xdata(), plot.data["confidence"])
+    (bars,) = axes.collections
+    np.testing.assert_allclose([line[:, 1] for line in bars.get_segments()], plot.data.select("low", "high").to_numpy())
+    errors, by_chance = figure_data.calibration_errors(group, DEV["mood"])
+    assert errors[1] == pytest.approx(np.abs(share - confidence).mean())
+    assert f"is {np.mean(errors):.3f} (mean of 2 seeds)" in plot.caption
+    assert f"a perfectly calibrated model {by_chance:.3f} on so many answers" in plot.caption
+    assert plot.name == "reliability-mood"
+    check_layout(plot)
+
+
+def test_without_the_runs_folders_there_is_no_reliability_curve() -> None:
+    assert figures.reliability(SURGERY, DEV["mood"]) is None
 
 
 def test_balance_counts_labels_and_ten_bins_of_scores(plots: dict[str, Plot]) -> None:

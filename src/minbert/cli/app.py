@@ -9,13 +9,17 @@ import sys
 
 import typer
 
+from minbert.cli.calibrate import calibrate
 from minbert.cli.compare import compare
 from minbert.cli.data import data_app
 from minbert.cli.embed import embed
 from minbert.cli.evaluate import evaluate
 from minbert.cli.experiment import experiment_app
+from minbert.cli.export import export
 from minbert.cli.init import init
 from minbert.cli.report import report
+from minbert.cli.search import duplicates, similar
+from minbert.cli.sharing import sharing
 from minbert.cli.train import demo, train
 from minbert.cli.use import predict
 from minbert.errors import MinbertError, RunInterruptedError
@@ -28,7 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, train, evaluate, predict, embed, compare, report):
+for command in (
+    *(demo, init, train, evaluate, calibrate, predict, embed, export, duplicates, similar, compare, sharing, report),
+):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(experiment_app, name="experiment")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,29 +15,46 @@ if TYPE_CHECKING:
 CORRECT = "correct the file"
 
 
-def texts_of(file: Path, column: str | None, encoding: str | None, quoting: Quoting | None) -> list[str]:
-    """The texts of a file's column, or the lines of a .txt file."""
+@dataclass(frozen=True)
+class Column:
+    """The texts of a file's rows, in order, and their ids where the file has a column `id`."""
+
+    texts: list[str]
+    ids: list[str] | None = None
+
+
+def read_column(
+    file: Path, column: str | None, encoding: str | None, quoting: Quoting | None, option: str = "--column"
+) -> Column:
+    """A file's column, or the lines of a .txt file; `option` is what names the column."""
     from minbert.cli.show import show_warnings
-    from minbert.data import examine
+    from minbert.data import examine, ids_of
 
-    table_file, task = text_file(file, column, encoding, quoting)
+    table_file, task = text_file(file, column, encoding, quoting, option)
     show_warnings(str(file), table_file.warnings)
-    reading = examine(table_file.whole(), task, labelled=False).without_bad_rows(False, remedy=CORRECT)
-    return reading.examples.texts[0]
+    table = table_file.whole()
+    reading = examine(table, task, labelled=False).without_bad_rows(False, remedy=CORRECT)
+    with_ids = task.model_copy(update={"id": "id"})
+    ids = list(ids_of(table, with_ids).values()) if "id" in table.header and task.text != "id" else None
+    return Column(reading.examples.texts[0], ids)
 
 
-def text_file(file: Path, column: str | None, encoding: str | None, quoting: Quoting | None) -> tuple[TableFile, Task]:
-    """A file of which one column is texts, or a .txt file of which every line is one, and a task that takes them."""
+def text_file(
+    file: Path, column: str | None, encoding: str | None, quoting: Quoting | None, option: str = "--column"
+) -> tuple[TableFile, Task]:
+    """A file of which one column is texts, or a .txt file of which every line is one, and a task that takes them;
+    `option` is what names the column."""
     from minbert.decoding import BY_OPTIONS
     from minbert.tables import open_lines, open_table
     from minbert.tasks import Task
 
+    told = replace(BY_OPTIONS, column=f"name the column with {option}")
     if file.suffix.lower() == ".txt":
-        return open_lines(file, encoding, BY_OPTIONS), Task(kind="classification", text="text")
-    table = open_table(file, None, encoding, quoting or "auto", BY_OPTIONS)
+        return open_lines(file, encoding, told), Task(kind="classification", text="text")
+    table = open_table(file, None, encoding, quoting or "auto", told)
     if column is None and len(table.header) > 1:
         listed = ", ".join(name for name in table.header if name)
-        raise DataError(f"{file} has several columns; choose one of {listed} with --column")
+        raise DataError(f"{file} has several columns; choose one of {listed} with {option}")
     return table, Task(kind="classification", text=column or table.header[0])
 
 

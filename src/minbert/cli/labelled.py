@@ -22,7 +22,7 @@ def readings_of(
 
     readings: dict[str, Reading] = {}
     for name in names:
-        own = _own_task(name, model)
+        own = own_task(name, model)
         if own is not None and own.divides_train and split != "test":
             readings[name] = _divided(name, own, split, data, skip_bad_rows)
         elif len(names) > 1 and own is not None and getattr(own, split) is None and data is None:
@@ -40,7 +40,7 @@ def dev_sets(readings: Mapping[str, Reading], model: Path) -> dict[str, dict[str
     """Where each named dev set of a task lies among its rows."""
     from minbert.splits import dev_set_places
 
-    own = {name: _own_task(name, model) for name in readings}
+    own = {name: own_task(name, model) for name in readings}
     return {name: dev_set_places(task, readings[name]) for name, task in own.items() if task is not None}
 
 
@@ -82,7 +82,7 @@ def file_of(task: str, data: Path | None, split: Split, model: Path | None) -> P
     from minbert.recipes import STARTER
     from minbert.tasks import BUILT_IN
 
-    recorded = _own_task(task, model)
+    recorded = own_task(task, model)
     own = next(iter(recorded.files(split)), None) if recorded else None
     if data is not None and (own or task in BUILT_IN):
         return data / (str(BUILT_IN[task][split]) if task in BUILT_IN else Path(own or "").name)
@@ -93,12 +93,26 @@ def file_of(task: str, data: Path | None, split: Split, model: Path | None) -> P
     raise DataError(f"where task '{task}' has its {split} file is not known here; name it: --task {task} --input FILE")
 
 
+def files_of(task: str, data: Path | None, split: Split, model: Path) -> list[Path]:
+    """The files that `readings_of` has a task's rows from."""
+    own = own_task(task, model)
+    is_divided = own is not None and own.divides_train and split != "test"
+    files = [] if own is None else _in_folder(own, data).files("train" if is_divided else split)
+    return list(map(Path, files)) if is_divided or len(files) > 1 else [file_of(task, data, split, model)]
+
+
+def learned_from(task: str, split: Split | None, model: Path) -> list[Path]:
+    """The files whose rows the model learned from, as far as known; none for a split that was held back from them."""
+    own = own_task(task, model)
+    return [] if own is None or (own.divides_train and split == "dev") else list(map(Path, own.files("train")))
+
+
 def _in_folder(task: Task, data: Path | None) -> Task:
     """The task with its files by their names in another folder, if there is one."""
     return task if data is None else task.with_files(lambda _, file: str(data / Path(file).name))
 
 
-def _own_task(name: str, model: Path | None) -> Task | None:
+def own_task(name: str, model: Path | None) -> Task | None:
     """A task as the recipe has it that a model was trained by, where that lies beside the model."""
     from minbert.runs import Run
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,10 +20,11 @@ from rich.table import Table
 from minbert.errors import printable, shown
 
 if TYPE_CHECKING:
+    from minbert.answering import Answering, Prediction
+    from minbert.calibration import Threshold
     from minbert.data import BadRow, Reading
     from minbert.evaluation import Evaluation
     from minbert.jobs import Job, TaskPlan
-    from minbert.model import MultitaskModel, Prediction
     from minbert.tasks import Task
     from minbert.training import EvaluationRecord, Record, StepRecord
 
@@ -168,7 +170,12 @@ def show_warnings(file: str, warnings: Iterable[str]) -> None:
         console(is_error=True).print(f"warning: {file}: {warning}", soft_wrap=True)
 
 
-def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> None:
+def show_answers(model: Answering, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> None:
+    """An answer a line."""
+    print_lines(answer_lines(model, task, inputs))
+
+
+def answer_lines(model: Answering, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> Iterator[str]:
     """An answer a line, cut by tabs: the prediction, a class's probability, the input, a note where there is one.
 
     On a terminal a long input is shown by its beginning.
@@ -177,17 +184,48 @@ def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Seque
     for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
         texts = [plain(text) for text in ([given] if isinstance(given, str) else given)]
         note = [f"[{prediction.note}]"] if prediction.note else []
-        print("\t".join([*answer_cells(prediction), *texts, *note]))  # rich would turn the tabs into blanks
+        yield "\t".join([*answer_cells(prediction), *texts, *note])
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Results, a line each, tabs and all, as rich would not; a reader that has seen enough, such as `head`, ends
+    them in peace."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
 
 
 def answer_cells(prediction: Prediction) -> list[str]:
-    """A score, or a class and its probability, or classes and the probability of each."""
+    """A score and its margin where that is known, or a class and its probability, or classes and that of each."""
+    from minbert.predictions import UNSURE
+
     if prediction.probabilities is None:
-        return [f"{prediction.answer:.2f}"]
+        return [f"{prediction.answer:.2f}", *([] if prediction.margin is None else [f"±{prediction.margin:.2f}"])]
+    if prediction.answer == UNSURE and UNSURE not in prediction.probabilities:
+        return [UNSURE, ""]
     if isinstance(prediction.answer, list):
         names = prediction.answer
         return [", ".join(names) or "none", ", ".join(f"{prediction.probabilities[name]:.2f}" for name in names)]
     return [str(prediction.answer), f"{prediction.probabilities[str(prediction.answer)]:.2f}"]
+
+
+def show_threshold(task: Task, alpha: float, found: Threshold | None) -> None:
+    """When a model that abstains answers, and what that rests on."""
+    from minbert.predictions import smallest_share
+
+    if found is not None:
+        seen = f"{found.wrong:,} of {found.answered:,} such answers on the rows calibrated on were wrong"
+        said = f"answers have a confidence above {found.above:.3f} ({seen}); the others are ?"
+    else:
+        least = smallest_share(task)
+        least_said = (
+            "no --abstain below 0.5 answers" if least is None else f"--abstain {least:g} is the least that answers"
+        )
+        said = f"every answer is ?, since no confidence is enough for {alpha:g} of wrong answers; {least_said}"
+    console(is_error=True).print(said, soft_wrap=True)
 
 
 class TrainingDisplay:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +16,8 @@ from minbert.cli.train import ForceOption, SkipOption
 from minbert.errors import DataError, ModelError, counted, near
 
 if TYPE_CHECKING:
+    from minbert.answering import Answering
     from minbert.inference.bulk import Window
-    from minbert.model import MultitaskModel
     from minbert.tables import Quoting, TableFile
     from minbert.tasks import Task
 
@@ -51,14 +49,21 @@ def predict(
     file_format: Annotated[
         Literal["course"] | None, typer.Option("--format", help="course: the course's prediction file, to the byte.")
     ] = None,
+    backend: Annotated[
+        Literal["torch", "onnx"], typer.Option(help="onnx: MODEL is a folder that `export` wrote as ONNX.")
+    ] = "torch",
     skip_bad_rows: SkipOption = False,
+    abstain: Annotated[
+        float | None,
+        typer.Option(help="Answer `?` where not sure enough for this share of wrong answers, such as 0.05."),
+    ] = None,
     resume: GoOnOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer new texts: lines on standard input (a tab between a pair's texts), or the rows of a file."""
+    from minbert.cli.show import show_threshold
     from minbert.decoding import BY_OPTIONS
-    from minbert.model import MultitaskModel
     from minbert.tables import format_of, open_table
 
     if input_file is None and (output or file_format or column or encoding or quoting):
@@ -66,6 +71,8 @@ def predict(
             "--output, --format, --column, --encoding and --quoting go with --input FILE; lines of standard input are "
             "answered as lines"
         )
+    if file_format and abstain is not None:
+        raise DataError("the course's file has an answer for every row; leave --abstain out, or --format course")
     if file_format and output is None:
         raise DataError("--format course writes a file; name it with --output")
     if resume and output is None:
@@ -74,8 +81,10 @@ def predict(
         may_grow(output, input_file, resume, force)
         if file_format is None:
             format_of(output)
-    loaded = MultitaskModel.from_pretrained(model)
+    loaded = _opened(model, backend)
     name = chosen(loaded, task)
+    if abstain is not None:
+        show_threshold(loaded.tasks[name], abstain, loaded.abstain(name, abstain))
     if input_file is None:
         _answer_lines(loaded, name, as_json)
         return
@@ -83,14 +92,27 @@ def predict(
     file = open_table(input_file, told.format, told.encoding, told.quoting, BY_OPTIONS)
     if output is None:
         _print_file(loaded, name, told.model_copy(update={"id": None}), file, skip_bad_rows, as_json)
-    elif file_format:
-        ids = told.id or ("id" if "id" in file.header else None)
-        _write_course(loaded, name, told.model_copy(update={"id": ids}), file, model, output, skip_bad_rows, resume)
-    else:  # a row keeps its columns, ids and all
-        _write_table(loaded, name, told.model_copy(update={"id": None}), file, model, output, skip_bad_rows, resume)
+        return
+    ids = told.id or ("id" if "id" in file.header else None)
+    told = told.model_copy(update={"id": ids if file_format else None})  # elsewhere a row keeps all its columns
+    options = {"task": name, "backend": backend, "abstain": abstain, "skip": skip_bad_rows}
+    _write_file(loaded, name, told, file, model, output, file_format is not None, options, resume)
 
 
-def chosen(model: MultitaskModel, task: str | None) -> str:
+def _opened(model: Path, backend: Literal["torch", "onnx"]) -> Answering:
+    """The model by what shall run it."""
+    if backend == "onnx":
+        from minbert.inference.onnx_model import OnnxModel
+
+        return OnnxModel.from_pretrained(model)
+    from minbert.model import MultitaskModel
+
+    if any(model.glob("*.onnx")):
+        raise ModelError(f"{model} holds ONNX graphs; add --backend onnx")
+    return MultitaskModel.from_pretrained(model)
+
+
+def chosen(model: Answering, task: str | None) -> str:
     """The task that is meant, by name. Raises ModelError where the model has none of that name, or several."""
     names = list(model.tasks)
     if task is None and len(names) == 1:
@@ -102,8 +124,10 @@ def chosen(model: MultitaskModel, task: str | None) -> str:
     return task
 
 
-def _answer_lines(model: MultitaskModel, task: str, as_json: bool) -> None:
+def _answer_lines(model: Answering, task: str, as_json: bool) -> None:
     """Answers standard input, in order."""
+    from minbert.cli.show import print_lines
+
     pair = model.tasks[task].is_pair
     if sys.stdin.isatty():
         print("one text a line" + (", a tab between the two" if pair else "") + "; Ctrl-D ends", file=sys.stderr)
@@ -111,8 +135,7 @@ def _answer_lines(model: MultitaskModel, task: str, as_json: bool) -> None:
     for number, line in enumerate(lines, start=1):
         if pair and line.count("\t") != 1:
             raise DataError(f"standard input, line {number}: task '{task}' takes two texts with one tab between them")
-    with _in_peace():
-        _print_answers(model, task, [line.split("\t") for line in lines] if pair else lines, as_json)
+    print_lines(_lines(model, task, [line.split("\t") for line in lines] if pair else lines, as_json))
 
 
 def _standard_input() -> list[str]:
@@ -138,71 +161,52 @@ def _as_told(name: str, task: Task, columns: list[str], encoding: str | None, qu
     return task.model_copy(update=told)
 
 
-def _print_file(
-    model: MultitaskModel, name: str, task: Task, file: TableFile, skip_bad_rows: bool, as_json: bool
-) -> None:
+def _print_file(model: Answering, name: str, task: Task, file: TableFile, skip_bad_rows: bool, as_json: bool) -> None:
     """Answers the rows of a file line by line on standard output."""
+    from minbert.cli.show import print_lines
     from minbert.inference.bulk import windows
 
     look_at(file, task, skip_bad_rows)
-    with _in_peace():
-        for window in windows(file, task):
-            texts = window.examples.texts
-            inputs = texts[0] if len(texts) == 1 else [list(pair) for pair in zip(*texts, strict=True)]
-            _print_answers(model, name, inputs, as_json)
+    every = (window.examples.texts for window in windows(file, task))
+    inputs = (texts[0] if len(texts) == 1 else [list(pair) for pair in zip(*texts, strict=True)] for texts in every)
+    print_lines(line for some in inputs for line in _lines(model, name, some, as_json))
 
 
-def _write_table(
-    model: MultitaskModel,
+def _write_file(
+    model: Answering,
     name: str,
     task: Task,
     file: TableFile,
     folder: Path,
     output: Path,
-    skip_bad_rows: bool,
+    course: bool,
+    options: Mapping[str, object],
     resume: bool,
 ) -> None:
-    """Answers the rows of a file into another file, beside their own columns."""
-    from minbert.inference.bulk import answer_with, origin, with_answers
+    """Answers the rows of a file into another one, beside their own columns or in the course's layout.
+
+    `options` are what decides, beside the input, the model and how the input is read, what is written.
+    """
+    from minbert.inference.bulk import answer_with, check_course_ids, in_course_layout, origin, with_answers
     from minbert.tables import ColumnTypes, format_of
 
-    kind, types = format_of(output), ColumnTypes(len(file.header))
+    answer, types = answer_with(model, name), ColumnTypes(len(file.header))
+    in_parts = not course and format_of(output) == "parquet"
 
     def look(window: Window) -> None:
-        if kind == "parquet":
+        if course:
+            check_course_ids(window)
+        if in_parts:
             types.add(list(window.kept.values()))
 
-    found = look_at(file, task, skip_bad_rows, look)
-    make = with_answers(file, task, answer_with(model, name), kind, types)
-    made_from = origin(file, folder, _options(name, task, skip_bad_rows, kind))
-    counts = grow(output, made_from, resume, kind == "parquet", file, task, make, found)
-    _tell(output, counts, task)
-
-
-def _write_course(
-    model: MultitaskModel,
-    name: str,
-    task: Task,
-    file: TableFile,
-    folder: Path,
-    output: Path,
-    skip_bad_rows: bool,
-    resume: bool,
-) -> None:
-    """Answers the rows of a file into the course's file."""
-    from minbert.inference.bulk import answer_with, check_course_ids, in_course_layout, origin
-
-    found = look_at(file, task, skip_bad_rows, check_course_ids)
-    made_from = origin(file, folder, _options(name, task, skip_bad_rows, "course"))
-    make = in_course_layout(name, task, answer_with(model, name))
-    counts = grow(output, made_from, resume, False, file, task, make, found)
-    _tell(output, counts, task)
-
-
-def _options(name: str, task: Task, skip_bad_rows: bool, layout: str) -> dict[str, object]:
-    """What decides, beside the input and the model, what is written."""
+    found = look_at(file, task, bool(options["skip"]), look)
+    if course:
+        make = in_course_layout(name, task, answer)
+    else:
+        make = with_answers(file, task, answer, format_of(output), types)
     reading = task.model_dump(include={"text", "id", "format", "encoding", "quoting"})
-    return {"task": name, "reading": reading, "skip": skip_bad_rows, "layout": layout}
+    made_from = origin(file, folder, {**options, "course": course, "reading": reading})
+    _tell(output, grow(output, made_from, resume, in_parts, file, task, make, found), task)
 
 
 def _tell(output: Path, counts: Mapping[str, int], task: Task) -> None:
@@ -213,22 +217,12 @@ def _tell(output: Path, counts: Mapping[str, int], task: Task) -> None:
     messages.print(f"{answers} in {output}{noted}; texts are cut at {task.max_length} tokens")
 
 
-@contextlib.contextmanager
-def _in_peace() -> Iterator[None]:
-    """A reader that has seen enough, such as `head`, ends what prints in peace."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
-
-
-def _print_answers(model: MultitaskModel, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
+def _lines(model: Answering, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> Iterator[str]:
     """An answer a line."""
-    from minbert.cli.show import show_answers
+    from minbert.cli.show import answer_lines
 
-    if as_json:
-        for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
-            print(json.dumps({"input": given} | vars(prediction), ensure_ascii=False))
-    else:
-        show_answers(model, task, inputs)
+    if not as_json:
+        yield from answer_lines(model, task, inputs)
+        return
+    for given, answered in zip(inputs, model.predict(task, inputs), strict=True):
+        yield json.dumps({"input": given} | vars(answered), ensure_ascii=False)

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minbert.answering import Answering
 from minbert.data import SKIPPING, BadRow, Examples, examine, refusal
 from minbert.errors import DataError
 from minbert.inference.growing import Growing, Progress
@@ -23,20 +23,9 @@ from minbert.predictions import Predictions, check_course_id, columns, course_te
 from minbert.runs import digest
 from minbert.tables import Cell, ColumnTypes, FileFormat, Table, TableFile, as_bytes
 from minbert.tasks import Task
-from minbert.text import Encoded
 
 WINDOW = 4096  # rows: sorted by length, so many lose 1 % of a batch to padding, and they are lost at a kill
 LISTED = 1000  # bad rows that are spelled out; the others are counted
-
-
-class Model(Protocol):
-    """The part of a model that answering uses."""
-
-    @property
-    def tasks(self) -> Mapping[str, Task]: ...
-    def encode(self, task: str, examples: Examples) -> Encoded: ...
-    def predict_encoded(self, task: str, encoded: Encoded) -> Predictions: ...
-    def notes(self, encoded: Encoded, examples: Examples) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -127,7 +116,7 @@ def survey(
     return Survey(last, bad, found)
 
 
-def answer_with(model: Model, name: str) -> Answer:
+def answer_with(model: Answering, name: str) -> Answer:
     """Answering by a model's task: batches are made by length within a window, and undone."""
 
     def answer(examples: Examples) -> Answered:

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from minbert import metrics
+from minbert import calibration, metrics
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import ENCODER, Result
+from minbert.predictions import confidence, read_parquet
+from minbert.runs import Run
 
 Group = Sequence[Result]
 Groups = Mapping[str, Group]
@@ -101,6 +103,35 @@ def scatter(groups: Groups, dev: DevSet) -> pl.DataFrame:
         pl.DataFrame({"group": title, "seed": result.seed, "true": dev.labels, "predicted": result.answers[dev.name]})
         for title, result in firsts.items()
     )
+
+
+def reliability(result: Result, dev: DevSet) -> pl.DataFrame | None:
+    """One run's answers in bins of like confidence, with the 95 % interval of each bin's share of right ones.
+
+    None where the run's folder is no more: results that are kept hold no probabilities.
+    """
+    found = _confidences(result, dev)
+    if found is None:
+        return None
+    bins = calibration.reliability(*found)
+    ends = [metrics.proportion_interval(part.right, part.count)._asdict() for part in bins]
+    return pl.DataFrame([vars(part) | interval for part, interval in zip(bins, ends, strict=True)])
+
+
+def calibration_errors(group: Group, dev: DevSet) -> tuple[list[float], float]:
+    """The expected calibration error of each seed whose folder is there; and what chance alone makes of it."""
+    found = [one for result in group if (one := _confidences(result, dev)) is not None]
+    by_chance = [calibration.error_of_perfect(sure, np.random.default_rng(0)) for sure, _ in found]
+    return [calibration.calibration_error(*one) for one in found], float(np.mean(by_chance))
+
+
+def _confidences(result: Result, dev: DevSet) -> tuple[calibration.Array, calibration.Truth] | None:
+    """The confidence of each answer of a run's last evaluation [n], and whether it is right [n]."""
+    file = None if result.folder is None else Run(result.folder).answers_file(dev.name)
+    if file is None or not file.is_file():
+        return None
+    answered = read_parquet(file, result.recipe.tasks[dev.name])
+    return confidence(dev.task, answered.scores), answered.values == dev.labels
 
 
 def balance(devs: Mapping[str, DevSet]) -> pl.DataFrame:

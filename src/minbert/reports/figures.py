@@ -197,6 +197,34 @@ def _heat(axes: Axes, values: NDArray[Any], names: Sequence[str], title: str, to
     axes.spines[:].set_visible(True)
 
 
+def reliability(group: Group, dev: DevSet) -> Plot | None:
+    """How often answers of like confidence are right, of the first seed; None where its probabilities are not kept."""
+    first = min(group, key=lambda result: result.seed)
+    data = figure_data.reliability(first, dev)
+    if data is None:
+        return None
+    diagonal = Look(color="black", linestyle="--", linewidth=1)
+    low, high, right = (data[column].to_numpy() for column in ("low", "high", "right"))
+    with _panels(1, 1, 3.2) as (figure, (axes,)):
+        bars = np.stack([right - low, high - right]).clip(0)  # rounding
+        axes.errorbar(data["confidence"], right, bars, color=COLORS[0], marker="o", linestyle="none", capsize=2)
+        axes.plot([0, 1], [0, 1], **diagonal)
+        axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="mean confidence", ylabel="share of right answers")
+        axes.set_title(f"{shown(group[0].group, 60)}: {dev.name} (seed {first.seed})")
+        axes.set_aspect("equal")
+        interval = Line2D([], [], color=COLORS[0], marker="o", linestyle="none")
+        _legend(figure, {"a bin of answers, 95 % interval": interval, "confidence = share": Line2D([], [], **diagonal)})
+    errors, by_chance = figure_data.calibration_errors(group, dev)
+    caption = (
+        f"Reliability of {dev.name} on dev, {group[0].group}: answers of the first seed in {len(data)} bins of equally "
+        "many, the least sure first; below the dashed line they are right less often than their probability says. "
+        f"The expected calibration error over such bins is {np.mean(errors):.3f} "
+        f"({'mean of ' * (len(errors) > 1)}{counted(len(errors), 'seed')}); chance alone gives a perfectly calibrated "
+        f"model {by_chance:.3f} on so many answers."
+    )
+    return Plot(f"reliability-{dev.name}", caption, figure, data)
+
+
 def scatter(groups: Groups, dev: DevSet) -> Plot:
     """True against predicted scores of each group's first seed, a panel a group; figure 3 of the paper."""
     data, columns = figure_data.scatter(groups, dev), min(2, len(groups))

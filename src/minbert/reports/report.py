@@ -76,6 +76,7 @@ class Report:
                 found.append(figures.scatter(self._heads(name), dev[name]))
             elif not dev[name].task.is_multi_label:
                 found.append(figures.confusion(final, dev[name]))
+                found += [plot for plot in [figures.reliability(final, dev[name])] if plot is not None]
         return found
 
     def _shown(self, turns: Sequence[str]) -> Groups:
@@ -220,9 +221,8 @@ class Report:
         group = self.lead.groups[self.final]
         parts = [f"## Mistakes of {self.final}"]
         for name in group[0].answers:
-            drawn = [
-                plot.name for plot in self.plots if plot.name.startswith(("confusion", "scatter")) and name in plot.name
-            ]
+            named = [f"{kind}-{name}" for kind in ("confusion", "reliability", "scatter")]
+            drawn = [plot.name for plot in self.plots if plot.name in named]
             parts += [f"### {name}", mistakes_text.section(group, self.lead.dev[name], self.with_text)]
             parts += [self._figure(plot) for plot in drawn]
         return "\n\n".join(parts)
