@@ -64,7 +64,7 @@ def predict(
     """Answer new texts: lines on standard input (a tab between a pair's texts), or the rows of a file."""
     from minbert.cli.show import show_threshold
     from minbert.decoding import BY_OPTIONS
-    from minbert.tables import format_of, open_table
+    from minbert.tables import open_table
 
     if input_file is None and (output or file_format or column or encoding or quoting):
         raise DataError(
@@ -73,14 +73,7 @@ def predict(
         )
     if file_format and abstain is not None:
         raise DataError("the course's file has an answer for every row; leave --abstain out, or --format course")
-    if file_format and output is None:
-        raise DataError("--format course writes a file; name it with --output")
-    if resume and output is None:
-        raise DataError("--resume goes on with a file of answers; name it with --output")
-    if output is not None and input_file is not None:
-        may_grow(output, input_file, resume, force)
-        if file_format is None:
-            format_of(output)
+    _check_output(output, input_file, file_format is not None, resume, force)
     loaded = _opened(model, backend)
     name = chosen(loaded, task)
     if abstain is not None:
@@ -97,6 +90,20 @@ def predict(
     told = told.model_copy(update={"id": ids if file_format else None})  # elsewhere a row keeps all its columns
     options = {"task": name, "backend": backend, "abstain": abstain, "skip": skip_bad_rows}
     _write_file(loaded, name, told, file, model, output, file_format is not None, options, resume)
+
+
+def _check_output(output: Path | None, source: Path | None, course: bool, resume: bool, force: bool) -> None:
+    """Raises MinbertError where the output, or none, is not what the options ask for."""
+    from minbert.tables import format_of
+
+    if course and output is None:
+        raise DataError("--format course writes a file; name it with --output")
+    if resume and output is None:
+        raise DataError("--resume goes on with a file of answers; name it with --output")
+    if output is not None and source is not None:
+        may_grow(output, source, resume, force)
+        if not course:
+            format_of(output)
 
 
 def _opened(model: Path, backend: Literal["torch", "onnx"]) -> Answering:
