@@ -22,7 +22,9 @@ Step = Callable[[int], object]
 PRODUCTS = ((2048, 2048, 2048), (640, 384, 1536), (640, 1536, 384))  # rows, inner, columns
 
 
-def interleave(sides: Mapping[str, Step], steps: Sequence[int], rounds: int) -> dict[str, float]:
+def interleave(
+    sides: Mapping[str, Step], steps: Sequence[int], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """Seconds that each side takes for all steps: the sum over steps of its medians over rounds."""
     taken: dict[str, list[list[float]]] = {name: [[] for _ in steps] for name in sides}
     for _ in range(rounds):
@@ -30,9 +32,9 @@ def interleave(sides: Mapping[str, Step], steps: Sequence[int], rounds: int) -> 
             gc.collect()
             side(steps[-1])  # caches and memory are the other side's until this one has run
             for place, step in enumerate(steps):
-                started = time.perf_counter()
+                started = clock()
                 side(step)
-                taken[name][place].append(time.perf_counter() - started)
+                taken[name][place].append(clock() - started)
     return {name: sum(statistics.median(times) for times in of_side) for name, of_side in taken.items()}
 
 

@@ -17,8 +17,9 @@ how to multiply matrices, `comparison` says what a difference between runs is wo
 joins a task's files and has `holdout` choose rows to hold back, `decoding` gives `tables` a file's text, `frames` takes
 tables from Python, `cards` and `provenance` write a model's card, `hub` gives `pretrained` a repository's files, and
 `errors` and `files` are below everything. `calibration` says how sure answers are. `prepare` looks at files before
-training and proposes recipes for them, `experiments` trains many recipes and seeds and compares them, `inference` is a
-trained model at work, `reports` writes down what was found, `cli` is the command line.
+training and proposes recipes for them, `experiments` trains many recipes and seeds, or a recipe's tasks alone and
+together, and compares them, `inference` puts a trained model to work, `reports` writes down what was found, `cli` is
+the command line.
 """
 
 from importlib import import_module

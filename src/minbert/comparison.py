@@ -140,7 +140,9 @@ def contrast(
     drawn = np.split(_drawn_scores(tasks, draws, streams[: len(tasks)]), ends, axis=1)
     if not over_seeds:
         d: Array = np.tensordot(factors, [arm.mean(1) for arm in drawn], 1)  # [arms], [arms, D] -> [D]
-        return Difference(value, _interval(d, 0.05), _interval(d, 0.10), _p(d), float(d.std(ddof=1)), seeds)
+        return Difference(
+            value, percentile_interval(d, 0.05), percentile_interval(d, 0.10), _p(d), float(d.std(ddof=1)), seeds
+        )
     d = np.tensordot(
         factors, [over_picked_seeds(arm, stream) for arm, stream in zip(drawn, streams[len(tasks) :], strict=True)], 1
     )
@@ -148,7 +150,8 @@ def contrast(
     parts = [(factor**2 * of.var(ddof=1) / len(of), len(of)) for factor, of in zip(factors, scores, strict=True)]
     freedom = degrees_of_freedom(error, parts)
     ends_95, ends_90 = (
-        _wider(_interval(d, outside), value, error * stats.t.isf(outside / 2, freedom)) for outside in (0.05, 0.10)
+        wider(percentile_interval(d, outside), value, error * stats.t.isf(outside / 2, freedom))
+        for outside in (0.05, 0.10)
     )
     p = max(_p(d), 2 * float(stats.t.sf(abs(value) / error, freedom))) if error else _p(d)
     return Difference(value, ends_95, ends_90, p, error, seeds)
@@ -220,7 +223,7 @@ def over_picked_seeds(scores: Array, generator: np.random.Generator) -> Array:
     return widened
 
 
-def _interval(drawn: Array, outside: float) -> Interval:
+def percentile_interval(drawn: Array, outside: float) -> Interval:
     """The percentile interval; it leaves 0 out just where p is no larger than `outside`."""
     k = int(outside / 2 * (len(drawn) + 1))
     assert k, "too few draws for such an interval"
@@ -228,7 +231,7 @@ def _interval(drawn: Array, outside: float) -> Interval:
     return Interval(float(ordered[k - 1]), float(ordered[-k]))
 
 
-def _wider(interval: Interval, value: float, step: float) -> Interval:
+def wider(interval: Interval, value: float, step: float) -> Interval:
     """The interval, where it does not reach as far as a step to either side of the value does, widened to it."""
     return Interval(min(interval.low, value - step), max(interval.high, value + step))
 

@@ -56,7 +56,7 @@ def divide(texts: Sequence[Sequence[str]], labels: NDArray[np.float64], parts: i
 def _groups(texts: Sequence[Sequence[str]]) -> NDArray[np.int32]:
     """A number [N] for each example: the same where a text, or a chain of texts, is shared."""
     number: dict[str, int] = {}
-    columns = [[number.setdefault(_folded(text), len(number)) for text in column] for column in texts]
+    columns = [[number.setdefault(folded(text), len(number)) for text in column] for column in texts]
     rows = len(columns[0])
     edges = [(rows + text, row) for column in columns for row, text in enumerate(column)]  # a text to its rows
     at, to = np.array(edges).T
@@ -66,7 +66,8 @@ def _groups(texts: Sequence[Sequence[str]]) -> NDArray[np.int32]:
     return groups
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """A text without its case, and without blanks beyond one between words: texts that agree in it are the same."""
     return " ".join(text.casefold().split())
 
 
@@ -86,7 +87,7 @@ def _shares(sizes: Places, count: int) -> Places:
 
 def _by_digest(texts: Sequence[Sequence[str]], groups: NDArray[np.int32]) -> Iterator[Places]:
     """The members of each group, the groups in an order that their texts alone decide."""
-    digests = [hashlib.sha256("\n".join(map(_folded, row)).encode()).digest() for row in zip(*texts, strict=True)]
+    digests = [hashlib.sha256("\n".join(map(folded, row)).encode()).digest() for row in zip(*texts, strict=True)]
     members: dict[int, list[int]] = {}
     for place in sorted(range(len(digests)), key=lambda place: digests[place]):
         members.setdefault(int(groups[place]), []).append(place)

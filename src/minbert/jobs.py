@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,7 +93,7 @@ def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, Multitask
     }
     schedule = recipe.schedule.model_copy(update={"order": recipe.order})
     resolved = recipe.model_copy(update={"tasks": model.tasks, "schedule": schedule})
-    return _lay_out(resolved, folder, readings, encoded), model
+    return _job(resolved, folder, readings, encoded), model
 
 
 def read_tasks(
@@ -230,7 +231,7 @@ def _device(recipe: Recipe) -> torch.device:
     return device
 
 
-def _lay_out(
+def _job(
     recipe: Recipe,
     folder: Path,
     readings: dict[str, dict[Split, Reading]],
@@ -246,9 +247,22 @@ def _lay_out(
         )
         for name in names
     }
+    schedule, last_step = lay_out({name: stream.rows for name, stream in streams.items()}, recipe)
+    weights = {
+        name: of_classes
+        for name, of_splits in readings.items()
+        if (labels := of_splits["train"].examples.labels) is not None
+        and (of_classes := weights_of_classes(recipe.tasks[name], labels)) is not None
+    }
+    return Job(recipe, folder, readings, weights, encoded, streams, schedule, last_step)
+
+
+def lay_out(rows: Mapping[str, int], recipe: Recipe) -> tuple[Schedule, int]:
+    """What a recipe whose tasks have so many training rows trains at each step, and how many updates that is."""
+    names, training = list(recipe.tasks), recipe.training
     settings = ScheduleSettings(
-        rows=[streams[name].rows for name in names],
-        batches=[streams[name].batches for name in names],
+        rows=[rows[name] for name in names],
+        batches=[math.ceil(rows[name] / recipe.batch_size(name)) for name in names],
         order=[names.index(name) for name in recipe.order],
         accumulate=training.accumulate,
         cap=training.steps_per_epoch,
@@ -258,12 +272,6 @@ def _lay_out(
         seed=seed_of(recipe.seed, "schedule"),
     )
     schedule = SCHEDULES[recipe.schedule.kind](settings)
-    weights = {
-        name: of_classes
-        for name, of_splits in readings.items()
-        if (labels := of_splits["train"].examples.labels) is not None
-        and (of_classes := weights_of_classes(recipe.tasks[name], labels)) is not None
-    }
     limits = [] if training.epochs is None else [schedule.last_step(training.epochs)]
     limits += [] if training.max_steps is None else [training.max_steps]
-    return Job(recipe, folder, readings, weights, encoded, streams, schedule, min(limits))
+    return schedule, min(limits)

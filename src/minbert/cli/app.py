@@ -16,6 +16,8 @@ from minbert.cli.evaluate import evaluate
 from minbert.cli.experiment import experiment_app
 from minbert.cli.init import init
 from minbert.cli.report import report
+from minbert.cli.search import duplicates, similar
+from minbert.cli.sharing import sharing
 from minbert.cli.train import demo, train
 from minbert.cli.use import embed, predict
 from minbert.errors import MinbertError, RunInterruptedError
@@ -28,7 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, train, evaluate, calibrate, predict, embed, compare, report):
+for command in (
+    *(demo, init, train, evaluate, calibrate, predict, embed, duplicates, similar, compare, sharing, report),
+):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(experiment_app, name="experiment")

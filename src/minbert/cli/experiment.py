@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +66,7 @@ def plan(
     cells = _left_of(expand(paths, runs, seeds, scale, overrides or (), data, keep_weights), kept)
     if not cells:
         return
-    _show_readings(check(cells, skip_bad_rows))
+    show_readings(check(cells, skip_bad_rows))
     watch = Stopwatch(measure(jobs), skip_bad_rows)
     estimates: dict[str, Estimate] = {}
     for cell in cells:
@@ -90,23 +90,46 @@ def run(
     kept: ResultsOption = None,
 ) -> None:
     """Train what is missing, go on with what was stopped, skip what is complete; then show all dev scores."""
-    from minbert.cli.show import messages, program, results
+    from minbert.cli.show import messages, results
     from minbert.experiments.grid import check, expand
-    from minbert.experiments.local import run_cells
 
     cells = _left_of(expand(paths, runs, seeds, scale, overrides or (), data, keep_weights), kept)
     if not cells:
         return
-    _show_readings(check(cells, skip_bad_rows))
+    show_readings(check(cells, skip_bad_rows))
+    not_kept = [fault for cell in cells if cell.condition == "complete" and (fault := _fault_of_keeping(cell, kept))]
+
+    def keep_cell(cell: Cell) -> None:
+        if fault := _fault_of_keeping(cell, kept):
+            not_kept.append(fault)
+
+    failures = train_cells(cells, jobs, skip_bad_rows, keep_cell)
+    if any(cell.condition == "complete" for cell in cells):
+        results.print(scores_table(cells))
+    for fault in not_kept:
+        messages.print(f"not kept: {fault}", soft_wrap=True)
+    if failures or not_kept:
+        raise typer.Exit(1 if any(news.is_ours for news in failures) else 2)
+
+
+def train_cells(
+    cells: Sequence[Cell], jobs: int, skip_bad_rows: bool, when_done: Callable[[Cell], None] = lambda _: None
+) -> list[News]:
+    """Trains what is not complete, with everything shown, and gives the failures, which are said as well.
+
+    On an interrupt what is under way is saved and RunInterruptedError says how to go on.
+    """
+    from minbert.cli.show import messages, program
+    from minbert.experiments.local import run_cells
+
     left = sum(cell.condition != "complete" for cell in cells)
     messages.print(f"{counted(len(cells), 'run')}: {len(cells) - left} complete already, {left} to do")
     failures: list[News] = []
-    not_kept = [fault for cell in cells if cell.condition == "complete" and (fault := _fault_of_keeping(cell, kept))]
     with interrupts() as interrupted, ExperimentDisplay(len(cells), len(cells) - left) as display:
         for news in run_cells(cells, jobs, skip_bad_rows, lambda: bool(interrupted)):
             display.show(news)
-            if news.kind == "done" and (fault := _fault_of_keeping(news.cell, kept)):
-                not_kept.append(fault)
+            if news.kind == "done":
+                when_done(news.cell)
             failures += [news] if news.kind == "failed" else []
     for news in failures:
         messages.print(f"failed: {news.cell.name}: {news.reason}", soft_wrap=True)
@@ -118,12 +141,7 @@ def run(
     if interrupted and any(cell.condition != "complete" for cell in cells):
         command = shlex.join([program(), *sys.argv[1:]])
         raise RunInterruptedError(f"what was under way is saved; go on with\n{command}")
-    if any(cell.condition == "complete" for cell in cells):
-        results.print(scores_table(cells))
-    for fault in not_kept:
-        messages.print(f"not kept: {fault}", soft_wrap=True)
-    if failures or not_kept:
-        raise typer.Exit(1 if any(news.is_ours for news in failures) else 2)
+    return failures
 
 
 @experiment_app.command()
@@ -300,7 +318,8 @@ def _scores_of(cell: Cell) -> str:
     return "  ".join(f"{name} {number(value)}" for name, value in last_scores(cell).items())
 
 
-def _show_readings(readings: dict[str, Reading]) -> None:
+def show_readings(readings: dict[str, Reading]) -> None:
+    """What reading each file gave, with the rows that were left out."""
     from minbert.cli.show import show_reading
 
     for file, reading in readings.items():

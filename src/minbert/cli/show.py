@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import sys
 import time
@@ -162,10 +163,23 @@ def show_answers(model: MultitaskModel, task: str, inputs: Sequence[str] | Seque
     On a terminal a long input is shown by its beginning.
     """
     plain = shown if sys.stdout.isatty() else printable
+    lines = []
     for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
         texts = [plain(text) for text in ([given] if isinstance(given, str) else given)]
         note = [f"[{prediction.note}]"] if prediction.note else []
-        print("\t".join([*answer_cells(prediction), *texts, *note]))  # rich would turn the tabs into blanks
+        lines.append("\t".join([*answer_cells(prediction), *texts, *note]))
+    print_lines(lines)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Results, a line each, tabs and all, as rich would not; a reader that has seen enough, such as `head`, ends
+    them in peace."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
 
 
 def answer_cells(prediction: Prediction) -> list[str]:

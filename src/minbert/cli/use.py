@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from minbert.cli.inputs import may_write, texts_of
 from minbert.cli.train import ForceOption, SkipOption
-from minbert.errors import DataError, ModelError, RunError, counted, near
+from minbert.errors import DataError, ModelError, counted, near
 
 if TYPE_CHECKING:
     from minbert.data import Reading
@@ -72,7 +72,7 @@ def predict(
     if file_format and output is None:
         raise DataError("--format course writes a file; name it with --output")
     if output is not None:
-        _may_write(output, input_file, force)
+        may_write(output, input_file, force)
         if file_format is None:
             format_of(output)
     loaded = MultitaskModel.from_pretrained(model)
@@ -107,8 +107,8 @@ def embed(
 
     if output.suffix != ".npy":
         raise DataError(f"{output}: vectors are written as .npy; name the file so")
-    _may_write(output, input_file, force)
-    texts = _texts_of(input_file, column, encoding, quoting)
+    may_write(output, input_file, force)
+    texts = texts_of(input_file, column, encoding, quoting)
     loaded = MultitaskModel.from_encoder(model, pooling)
     vectors = loaded.embed(texts, pooling, normalize)
     with replacing(output) as temporary, temporary.open("wb") as handle:
@@ -206,18 +206,14 @@ def _answer_file(
 
 
 def _print_answers(model: MultitaskModel, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
-    """An answer a line; a reader that has seen enough, such as `head`, ends it in peace."""
-    from minbert.cli.show import show_answers
+    """An answer a line."""
+    from minbert.cli.show import print_lines, show_answers
 
-    try:
-        if as_json:
-            for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
-                print(json.dumps({"input": given} | vars(prediction), ensure_ascii=False))
-        else:
-            show_answers(model, task, inputs)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
+    if not as_json:
+        show_answers(model, task, inputs)
+        return
+    answered = zip(inputs, model.predict(task, inputs), strict=True)
+    print_lines(json.dumps({"input": given} | vars(one), ensure_ascii=False) for given, one in answered)
 
 
 def _with_answers(
@@ -234,38 +230,3 @@ def _with_answers(
     kept = [cells for row, cells in enumerate(table.rows, start=1) if row not in bad]
     answers = zip(kept, rows(task, answered), notes, strict=True)
     return [*table.header, *added], [[*own, *answer, note] for own, answer, note in answers]
-
-
-def _texts_of(file: Path, column: str | None, encoding: str | None, quoting: Quoting | None) -> list[str]:
-    """The texts of a file's column, or the lines of a .txt file."""
-    from minbert.cli.show import show_reading, show_warnings
-    from minbert.data import examine
-    from minbert.decoding import BY_OPTIONS, decode, read_bytes
-    from minbert.tables import read_table
-    from minbert.tasks import Task
-
-    if file.suffix.lower() == ".txt":
-        decoded = decode(file, read_bytes(file), encoding, BY_OPTIONS)
-        show_warnings(str(file), decoded.warnings)
-        return decoded.lines
-    table = read_table(file, None, encoding, quoting or "auto", BY_OPTIONS)
-    if column is None and len(table.header) > 1:
-        listed = ", ".join(name for name in table.header if name)
-        raise DataError(f"{file} has several columns; choose one of {listed} with --column")
-    texts = Task(kind="classification", text=column or table.header[0])
-    reading = examine(table, texts, labelled=False).without_bad_rows(False, remedy="correct the file")
-    show_reading(str(file), reading)
-    return reading.examples.texts[0]
-
-
-def _may_write(output: Path, source: Path | None, force: bool) -> None:
-    """Raises RunError where an output would replace what is there unasked, or what it is made from."""
-    from minbert.files import check_place
-
-    if source is not None and output.exists() and source.exists() and output.samefile(source):
-        raise RunError(f"{output} is the input itself; name another --output")
-    if output.is_dir():
-        raise RunError(f"{output} is a folder; name a file in it")
-    if output.exists() and not force:
-        raise RunError(f"{output} exists already; --force replaces it")
-    check_place(output)

@@ -200,7 +200,9 @@ def _distinct_tasks(cells: Iterable[Cell]) -> dict[str, tuple[str, Task]]:
 
 def _reading_key(task: Task) -> str:
     """What reading a task's files depends on: all but its model."""
-    return task.model_copy(update={"head": None, "pooling": "mean", "weight": 1.0}).model_dump_json()
+    return task.model_copy(
+        update={"head": None, "pooling": "mean", "weight": 1.0, "shares_head": None}
+    ).model_dump_json()
 
 
 def _distinct_models(cells: Iterable[Cell]) -> list[Recipe]:

@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from minbert.data import Reading
 from minbert.errors import printable
+from minbert.holdout import folded
 from minbert.predictions import answer
 from minbert.tasks import Task
 
@@ -105,7 +106,7 @@ def excerpt(texts: Texts) -> str:
 
 def fold(texts: Texts) -> Texts:
     """Texts without case, without blanks beyond one between words, and without their order."""
-    return tuple(sorted(" ".join(text.casefold().split()) for text in texts))
+    return tuple(sorted(map(folded, texts)))
 
 
 def matches(entries: Entries, others: Entries | None = None) -> Matches:
