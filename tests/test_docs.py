@@ -49,14 +49,25 @@ def test_the_example_recipe_is_one() -> None:
     assert [task.kind for task in tasks.values()] == ["classification", "pair-classification", "pair-regression"]
 
 
+SUBCOMMANDS = ("check", "download", "plan", "run", "status", "keep")
 COMMANDS = sorted({line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines() if line.strip()})
+OF_PAGES = sorted(
+    {
+        line
+        for page in [*PAGES, *(ROOT / "examples").rglob("*.md")]
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        for line in block.splitlines()
+        if re.match(r"(echo .*\| )?minbert ", line)
+    }
+)
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if "minbert" in line])
-def test_every_command_of_the_readme_exists_with_its_options(line: str) -> None:
-    words = shlex.split(line.rsplit("|", maxsplit=1)[-1].strip())
+@pytest.mark.parametrize("line", OF_PAGES)
+def test_every_command_of_a_page_exists_with_its_options(line: str) -> None:
+    words = shlex.split(line.partition(" | ")[2] or line, comments=True)
+    words = words[: words.index(">")] if ">" in words else words
     assert words.pop(0) == "minbert"
-    command = [words.pop(0)] + ([words.pop(0)] if words[0] in ("check", "plan", "run", "status") else [])
+    command = [words.pop(0)] + ([words.pop(0)] if words[0] in SUBCOMMANDS else [])
     shown = CliRunner().invoke(minbert.cli.app.app, [*command, "--help"], env={"COLUMNS": "200"}).output
     for option in (word for word in words if word.startswith("--")):
         assert option in shown, f"{' '.join(command)} has no {option}"

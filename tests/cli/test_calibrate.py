@@ -108,7 +108,7 @@ def test_a_file_of_other_rows_calibrates_one_task(command: Command, run: Path) -
     assert "this model has 3 tasks; choose one: --task sst" in refused.err
     Path("few.csv").write_text("".join(rows[:11]), encoding="utf-8")
     few = command("calibrate", run, "--task", "sst", "--input", "few.csv", "--force")
-    message = "task 'sst': 10 labelled rows in few.csv; calibrating takes 20 or more, so add rows"
+    message = "task 'sst': 10 labelled rows in few.csv; calibrating takes 20 or more, so add some"
     assert (few.code, few.err) == (2, f"error: {message}\n")
     assert stored(run)["sst"]["calibration"]["rows"] == 40
 

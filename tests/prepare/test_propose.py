@@ -355,3 +355,12 @@ def test_all_files_of_the_course_are_its_four_tasks(course_data: Path, tmp_path:
             "train": f"{prefix}-train.csv", "dev": f"{prefix}-dev.csv", "test": f"{prefix}-test-student.csv"
         }  # fmt: skip
     assert [bad.path.name for bad in proposal.bad_rows] == ["quora-train.csv"] * 2
+
+
+def test_few_rows_get_more_epochs_and_many_the_default(tmp_path: Path) -> None:
+    small = propose([mood(tmp_path, labelled(40, "up", "down"))], tmp_path / "mood.toml")
+    recipe = load(tomllib.loads(small.text), data=tmp_path, name="mood")
+    assert recipe.training.epochs == 30  # 32 rows are 2 batches of 16, and 60 updates are wanted
+    assert "# 3 epochs of files so small would be 6 updates; these are 60\nepochs = 30\n" in small.text
+    many = propose([mood(tmp_path, labelled(400, "up", "down"), "many.csv")], tmp_path / "many.toml")
+    assert "[training]" not in many.text  # 320 rows are 20 batches, and 3 epochs of them 60

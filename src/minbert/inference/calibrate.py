@@ -62,7 +62,7 @@ def calibrate(model: MultitaskModel, name: str, encoded: Encoded, files: Mapping
     """
     if len(encoded) < FEWEST:
         rows, listed = counted(len(encoded), "labelled row"), " and ".join(files)
-        raise DataError(f"task '{name}': {rows} in {listed}; calibrating takes {FEWEST} or more, so add rows")
+        raise DataError(f"task '{name}': {rows} in {listed}; calibrating takes {FEWEST} or more, so add some")
     assert encoded.labels is not None
     fit = _fit_scores if model.tasks[name].is_regression else _fit_classes
     blank = Calibration(rows=len(encoded), files=dict(files))

@@ -1,5 +1,6 @@
 """Files of examples -> the text of a recipe that trains on them as it is, with a reason beside every choice."""
 
+import math
 import os
 import re
 import shlex
@@ -14,14 +15,14 @@ import tomli_w
 
 from minbert.data import BadRow, Reading
 from minbert.errors import DataError, counted, shown
-from minbert.jobs import read_tasks
+from minbert.jobs import lay_out, read_tasks
 from minbert.labels import label_order, listed_labels, near_duplicates
 from minbert.prepare.check import Share, balance
 from minbert.prepare.groups import Group, grouped
 from minbert.prepare.roles import Choice, bounds, classes_of
 from minbert.prepare.sheet import read_sheet
 from minbert.recipes import load
-from minbert.schema import SCORES
+from minbert.schema import SCORES, Recipe
 from minbert.tasks import BUILT_IN, COURSE, SPLITS, Split, Task
 
 WIDTH = 100
@@ -30,6 +31,7 @@ HELD_MOST = 1000  # no more than these, with which an accuracy's standard error 
 HELD_FROM = 10  # fewer rows than this can spare none
 ROUGH = 100  # rows; on fewer an accuracy's standard error is above 0.05
 FOLDS = "scores on so few are rough, and folds = 5 in place of holdout has `minbert experiment run` score every row"
+UPDATES = 60  # in fewer a head has hardly moved from where it began; measured on examples/shop (docs/own-tasks.md)
 RARE = 10  # times that the commonest class outnumbers the rarest, beyond which rare ones are weighted
 LISTED = 20  # classes that the recipe spells out
 BY_CLASS = {"classification": "macro-f1", "pair-classification": "macro-f1", "multi-label": "label-f1"}
@@ -93,9 +95,27 @@ def propose(files: Sequence[Path], output: Path) -> Proposal:
         drafts[place], readings[draft.name] = _measured(draft)
     text = _text(drafts, readings, output)
     recipe = load(tomllib.loads(text), data=output.parent, name=name_of(output))
+    if longer := _longer(recipe, readings):
+        text += "\n".join(["", "[training]", *_setting(longer)]) + "\n"
+        recipe = load(tomllib.loads(text), data=output.parent, name=name_of(output))
     tasks = {draft.name: draft.task for draft in drafts}
     assert _placed(recipe.tasks) == _placed(tasks), "the recipe says what was checked"
     return Proposal(text, tasks, readings, [f"task '{d.name}': {remark}" for d in drafts for remark in d.doubts])
+
+
+def _longer(recipe: Recipe, readings: Mapping[str, Readings]) -> Choice | None:
+    """More epochs than the default's, where those are few updates."""
+    rows = {name: len(splits["train"].examples) for name, splits in readings.items()}
+    _, updates = lay_out(rows, recipe)
+    epochs = recipe.training.epochs
+    if epochs is None or updates >= UPDATES:
+        return None
+    enough = math.ceil(UPDATES * epochs / updates)
+    _, more = lay_out(
+        rows, recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": enough})})
+    )
+    reason = f"{counted(epochs, 'epoch')} of files so small would be {counted(updates, 'update')}; these are {more}"
+    return Choice("epochs", enough, reason)
 
 
 def name_of(output: Path) -> str:
