@@ -23,6 +23,7 @@ metrics
 resampling
 bert heads losses comparison calibration gradients optimizer schedules holdout distributed
 decoding
+dialects
 tables frames
 tasks
 labels cards

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minbert.decoding import decode
+from minbert.decoding import Source, decode
 from minbert.errors import DataError
 from minbert.tables import read_table
 
@@ -52,7 +52,7 @@ def test_unicode_is_read_with_or_without_a_byte_order_mark(
         text = json.dumps(dict(zip(["id", "text", "label"], CELLS, strict=True)), ensure_ascii=False) + "\n"
     path = written(tmp_path, name, mark + text.encode(encoding))
     if name == "f.txt":
-        assert decode(path, path.read_bytes()).lines == ["id,text,label", LINE]
+        assert decode(Source(path)).lines == ["id,text,label", LINE]
         return
     table = read_table(path)
     assert (table.header, table.rows, table.notes) == (["id", "text", "label"], [CELLS], note)
@@ -138,7 +138,7 @@ def test_ascii_alone_is_no_doubt_about_an_encoding(tmp_path: Path, encoding: str
 
 def test_lines_are_kept_empty_or_not(tmp_path: Path) -> None:
     content = b"\na\r\n\nb\xe2\x80\xa8c\n\n"
-    assert decode(tmp_path, content).lines == ["", "a", "", "b\u2028c", ""]
+    assert decode(Source(tmp_path, content)).lines == ["", "a", "", "b\u2028c", ""]
 
 
 def test_the_systems_encoding_plays_no_part(tmp_path: Path) -> None:

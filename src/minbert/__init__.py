@@ -14,12 +14,13 @@ The map, in the order in which a sentence meets the files:
 in and out, `metrics` holds the scores, `jobs` makes all that training needs from a recipe, `task_gradients` is the
 first half of an update, `packing` leaves padding out of `bert`, `dropout` draws cheap bits for it, `kernels` chooses
 how to multiply matrices, `comparison` says what a difference between runs is worth, by way of `resampling`; `splits`
-joins a task's files and has `holdout` choose rows to hold back, `decoding` gives `tables` a file's text, `frames` takes
-tables from Python, `answering` takes texts to answers for whatever runs a model, `cards` and `provenance` write a
-model's card, `hub` gives `pretrained` a repository's files, and `errors` and `files` are below everything.
-`calibration` says how sure answers are. `prepare` looks at files before training and proposes recipes for them,
-`experiments` trains many recipes and seeds, or a recipe's tasks alone and together, and compares them, `inference` puts
-a trained model to work, here and in other programs, `reports` writes down what was found, `cli` is the command line.
+joins a task's files and has `holdout` choose rows to hold back, `decoding` gives `dialects` a file's lines and that
+gives `tables` rows, `frames` takes tables from Python, `answering` takes texts to answers for whatever runs a model,
+`cards` and `provenance` write a model's card, `hub` gives `pretrained` a repository's files, and `errors` and `files`
+are below everything. `calibration` says how sure answers are. `prepare` looks at files before training and proposes
+recipes for them, `experiments` trains many recipes and seeds, or a recipe's tasks alone and together, and compares
+them, `inference` puts a trained model to work, here and in other programs, on files of any length, `reports` writes
+down what was found, `cli` is the command line.
 """
 
 from importlib import import_module

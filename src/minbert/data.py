@@ -21,7 +21,7 @@ from minbert.labels import (
     label_number,
     near_duplicates,
 )
-from minbert.tables import Table, as_text, read_table
+from minbert.tables import Cell, Table, as_text, read_table
 from minbert.tasks import Task
 
 SKIPPING = "correct the file, or pass --skip-bad-rows to leave such rows out"
@@ -101,13 +101,14 @@ class Reading:
     def without_bad_rows(self, skip: bool, remedy: str = SKIPPING) -> Self:
         """The reading itself. Raises DataError, naming the first bad row, unless bad rows are to be skipped."""
         if self.bad_rows and not skip:
-            more = len(self.bad_rows) - 1
-            raise DataError(
-                f"{self.bad_rows[0]}"
-                + (f"\nand {counted(more, 'more bad row')} in this file" if more else "")
-                + f"\n{remedy}"
-            )
+            raise refusal(self.bad_rows[0], len(self.bad_rows), remedy)
         return self
+
+
+def refusal(first: BadRow, rows: int, remedy: str = SKIPPING) -> DataError:
+    """What is said of a file with so many bad rows."""
+    more = f"\nand {counted(rows - 1, 'more bad row')} in this file" if rows > 1 else ""
+    return DataError(f"{first}{more}\n{remedy}")
 
 
 def read_examples(path: Path, task: Task, labelled: bool = True, skip_bad_rows: bool = False) -> Reading:
@@ -145,9 +146,9 @@ def examine(table: Table, task: Task, labelled: bool) -> Reading:
         None if task.id is None else table.column(task.id),
     )
     ids = ids_of(table, task)
-    faults = {row: _fault(table, row, task, places) for row in range(1, len(table.rows) + 1)}
-    bad = [BadRow(table.path, row, ids[row - 1], *fault, table.line(row)) for row, fault in faults.items() if fault]
-    kept = [cells for row, cells in enumerate(table.rows, start=1) if not faults[row]]
+    faults = {row: _fault(table, row, cells, task, places) for row, cells in table.numbered}
+    bad = [BadRow(table.path, row, ids[row], *fault, table.line(row)) for row, fault in faults.items() if fault]
+    kept = [cells for row, cells in table.numbered if not faults[row]]
     classes, notes, warnings, labels = task.labels, list(table.notes), list(table.warnings), None
     if labelled:
         named = [label_names([cells[place] for place in places.labels], task) for cells in kept]
@@ -158,7 +159,7 @@ def examine(table: Table, task: Task, labelled: bool) -> Reading:
         complete = task.model_copy(update={"labels": classes})
         labels = np.array([label_number(names, complete) for names in named], dtype=np.float64)
     examples = Examples(
-        [ids[row - 1] for row, fault in faults.items() if not fault],
+        [ids[row] for row, fault in faults.items() if not fault],
         [[as_text(cells[place]) for cells in kept] for place in places.texts],
         labels,
     )
@@ -174,20 +175,19 @@ class _Places:
     id: int | None
 
 
-def ids_of(table: Table, task: Task) -> list[str]:
-    """The ids byte for byte as the file has them; row numbers where the task has no id column."""
+def ids_of(table: Table, task: Task) -> dict[int, str]:
+    """The ids by row number, byte for byte as the file has them; row numbers where the task has no id column."""
     if task.id is None:
-        return [str(row) for row in range(1, len(table.rows) + 1)]
+        return {row: str(row) for row, _ in table.numbered}
     place = table.column(task.id)
-    return [as_text(cells[place]) for cells in table.rows]
+    return {row: as_text(cells[place]) for row, cells in table.numbered}
 
 
-def _fault(table: Table, row: int, task: Task, places: _Places) -> tuple[str, str] | None:
+def _fault(table: Table, row: int, cells: list[Cell], task: Task, places: _Places) -> tuple[str, str] | None:
     """The column and the reason that make a row unusable, or None."""
     needed = [place for place in (*places.texts, *places.labels, places.id) if place is not None]
     if fault := table.fault(row, [table.header[place] for place in needed]):
         return fault
-    cells = table.rows[row - 1]
     for name, place in zip(task.text_columns, places.texts, strict=True):
         if not isinstance(cells[place], str | int | float | bool | None):
             return name, f"a value of type {type(cells[place]).__name__} is not a text; store text"

@@ -23,7 +23,7 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     make_folder(target.parent)
     temporary = _beside(target, secrets.token_hex(4))
-    with _told(target):
+    with told(target):
         temporary.touch(exist_ok=False)  # with a normal file's permissions; tempfile's are for the owner alone
         try:
             yield temporary
@@ -49,7 +49,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     fresh = _beside(target, "new")
     recover_folder(target)
     make_folder(fresh)
-    with _told(target):
+    with told(target):
         try:
             yield fresh
             for file in fresh.rglob("*"):
@@ -77,11 +77,30 @@ def one_writer(folder: Path, patience: float = 0.0) -> Iterator[None]:
 
     `patience` is in seconds: for so long another process is waited for.
     """
-    lock = filelock.FileLock(folder / ".lock")
+    with _held(
+        folder / ".lock", f"{folder} is in use by another process; wait for it, or write to another folder", patience
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def one_writer_of(file: Path) -> Iterator[None]:
+    """Holds a file for this process, as `one_writer` a folder. Raises RunError if another one holds it."""
+    lock = _beside(file, "lock")
+    with _held(lock, f"{file} is being written by another process; wait for it, or name another file"):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _held(file: Path, message: str, patience: float = 0.0) -> Iterator[None]:
+    lock = filelock.FileLock(file)
     try:
         lock.acquire(timeout=patience)
     except filelock.Timeout:
-        raise RunError(f"{folder} is in use by another process; wait for it, or write to another folder") from None
+        raise RunError(message) from None
     try:
         yield
     finally:
@@ -104,12 +123,12 @@ def existing(folder: Path) -> Path:
 
 def make_folder(folder: Path) -> None:
     """Makes a folder and those above it. Raises RunError where that cannot be."""
-    with _told(folder):
+    with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
-def _told(target: Path) -> Iterator[None]:
+def told(target: Path) -> Iterator[None]:
     """What the system refuses (no space, no permission), as the user's matter and not as a fault of ours."""
     try:
         yield

@@ -15,7 +15,7 @@ from scipy.special import expit, softmax
 from minbert import calibration
 from minbert.calibration import Threshold
 from minbert.data import Examples
-from minbert.decoding import Remedies, decode, read_bytes
+from minbert.decoding import Remedies, Source, decode, read_bytes
 from minbert.errors import DataError, InputError, ModelError, shown
 from minbert.files import write_text
 from minbert.labels import as_number, is_blank, label_number, listed_names
@@ -181,19 +181,30 @@ def course_value(task: Task, predictions: Predictions, place: int) -> str:
 
 def write_course(path: Path, name: str, task: Task, predictions: Predictions) -> None:
     """The course's layout, blanks and all: a tab in the header, commas in the rows."""
+    for row, example in enumerate(predictions.ids, start=1):
+        check_course_id(f"{path}, row {row}", example)
+    write_text(path, course_text(name, task, predictions))
+
+
+def check_course_id(where: str, example: str) -> None:
+    """Raises DataError for an id that the course's layout cannot hold."""
+    if "\n" in example or "\r" in example:
+        raise DataError(f"{where}: id {example!r} holds a line break; correct it, or write Parquet")
+
+
+def course_text(name: str, task: Task, predictions: Predictions, begins: bool = True) -> str:
+    """Answers in the course's layout, with its header where the file `begins` with them."""
     title = COURSE[name].predicted if name in COURSE else "Predicted"
-    lines = [f"id \t {title} \n"]
+    lines = [f"id \t {title} \n"] if begins else []
     for place, example in enumerate(predictions.ids):
-        if "\n" in example or "\r" in example:
-            raise DataError(f"{path}, row {place + 1}: id {example!r} holds a line break; correct it, or write Parquet")
         lines.append(f"{example} , {course_value(task, predictions, place)} \n")
-    write_text(path, "".join(lines))
+    return "".join(lines)
 
 
 def read_course(path: Path, task: Task) -> dict[str, float]:
     """A prediction file of the course as id -> class number or score; other layouts with id and prediction too."""
     try:
-        first, *lines = decode(path, read_bytes(path)).lines
+        first, *lines = decode(Source(path, read_bytes(path))).lines
     except DataError:  # Parquet, or a file that read_table refuses by its own name
         first, lines = "", []
     if re.match(r"id\s*\t\s*Predicted", first):

@@ -3,19 +3,21 @@
 Reads the course's tab-separated files, CSV, TSV, JSON lines and Parquet; writes the last four.
 """
 
-import csv
 import io
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
-from minbert.decoding import IN_RECIPE, LINE_END, Decoded, Remedies, decode, read_bytes
+from minbert.decoding import IN_RECIPE, Decoded, Remedies, Source, decode, read_bytes, source_of, without_end
+from minbert.dialects import SEMICOLONS, Quotes, Row, csv_lines, json_lines, plain_lines
 from minbert.errors import DataError, counted, near, shown
 from minbert.files import replacing
 
@@ -31,17 +33,18 @@ SUFFIXES: dict[str, FileFormat] = {
     ".parquet": "parquet",
 }
 
-SEMICOLONS = "{} is separated by semicolons; save it with commas or tabs"
+SCALARS = {str, int, float, bool}
+BLOCK = 16_384  # rows of a Parquet file that are held at once
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file's cells. Rows are counted from 1 and without the header; `lines` says on which line each begins.
+    """A file's cells, or those of a window of its rows. Rows are counted in the file, from 1 and without the header.
 
-    `short` holds rows that could not be cut into the header's columns, by row number, with the reason; their
-    cells are all None. `lacking` holds the columns that a JSON line leaves out, by row number; the cell is None there
-    as it is where the line has null. `broken` lists the rows with a line break inside a cell. `notes` says how the
-    file was read where there was a choice; `warnings` what to look at.
+    `first` is the number of the first row here, and `lines` says on which line each begins. `short` holds rows that
+    could not be cut into the header's columns, by row number, with the reason; their cells are all None. `lacking`
+    holds the columns that a JSON line leaves out, by row number. `broken` lists the rows with a line break inside a
+    cell. `notes` says how the file was read where there was a choice; `warnings` what to look at.
     """
 
     path: Path
@@ -54,6 +57,12 @@ class Table:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     remedies: Remedies = IN_RECIPE
+    first: int = 1
+
+    @property
+    def numbered(self) -> Iterator[tuple[int, list[Cell]]]:
+        """Every row with its number."""
+        return enumerate(self.rows, start=self.first)
 
     def column(self, name: str) -> int:
         """The place of a named column. Raises DataError, which lists the columns there are."""
@@ -73,7 +82,7 @@ class Table:
 
     def line(self, row: int) -> int | None:
         """The line of the file on which a row begins; None where the file has no lines."""
-        return self.lines[row - 1] if self.lines else None
+        return self.lines[row - self.first] if self.lines else None
 
     def fault(self, row: int, columns: Sequence[str]) -> tuple[str, str] | None:
         """Why a row has no cell for each of these columns: the column, where it is one, and the reason; else None."""
@@ -91,16 +100,7 @@ def read_table(
     remedies: Remedies = IN_RECIPE,
 ) -> Table:
     """Reads a whole file. Raises DataError where it is missing, empty, or not what its name says."""
-    content = read_bytes(path)
-    kind = file_format or format_of(path)
-    if kind == "parquet":
-        return _read_parquet(path, content, remedies)
-    decoded = decode(path, content, encoding, remedies)
-    if kind == "jsonl":
-        return _read_jsonl(decoded)
-    first = LINE_END.split(decoded.text.lstrip("\r\n"), maxsplit=1)[0]
-    by_tabs = kind == "tsv" or (file_format is None and "\t" in first and "," not in first)
-    return _read_delimited(decoded, "\t" if by_tabs else ",", quoting)
+    return _open(Source(path, read_bytes(path)), file_format, encoding, quoting, remedies).whole()
 
 
 def as_text(cell: Cell) -> str:
@@ -128,149 +128,156 @@ def format_of(path: Path) -> FileFormat:
     return SUFFIXES[path.suffix.lower()]
 
 
-def _read_delimited(decoded: Decoded, separator: str, quoting: Quoting) -> Table:
+def open_table(
+    path: Path,
+    file_format: FileFormat | None = None,
+    encoding: str | None = None,
+    quoting: Quoting = "auto",
+    remedies: Remedies = IN_RECIPE,
+) -> "TableFile":
+    """A file that is read window by window, as often as wanted. Raises what `read_table` raises, some of it later."""
+    return _open(source_of(path), file_format, encoding, quoting, remedies)
+
+
+def open_lines(path: Path, encoding: str | None = None, remedies: Remedies = IN_RECIPE) -> "TableFile":
+    """A file of plain text as a table of one column, `text`, with every line a row, empty ones too."""
+    decoded = decode(source_of(path), encoding, remedies)
+
+    def rows() -> Iterator[Row]:
+        return (Row([without_end(line)], number) for number, line in enumerate(decoded, start=1))
+
+    return TableFile(decoded.source, ["text"], lambda start: islice(rows(), start, None), decoded, remedies=remedies)
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file's header, and its rows from any place on."""
+
+    source: Source
+    header: list[str]
+    rows_from: Callable[[int], Iterator[Row]]
+    decoded: Decoded | None = None
+    quotes: Quotes = field(default_factory=Quotes)
+    remedies: Remedies = IN_RECIPE
+
+    @property
+    def path(self) -> Path:
+        return self.source.path
+
+    @property
+    def warnings(self) -> list[str]:
+        return list(self.decoded.warnings) if self.decoded else []
+
+    def windows(self, size: int, start: int = 0) -> Iterator[Table]:
+        """Tables of `size` rows each, the last one smaller, from the row after `start` rows on.
+
+        Holds one of them at a time. Raises DataError where the file has no rows at all, or cannot be read on.
+        """
+        rows = self.rows_from(start)
+        while window := list(islice(rows, size)):
+            yield self._table(window, start + 1)
+            start += len(window)
+        if not start:
+            said = "no rows" if self.decoded is None else "a header line and no rows"
+            raise DataError(f"{self.path} has {said}; add rows")
+
+    def whole(self) -> Table:
+        """All rows at once, with the notes on how they were read."""
+        (table,) = self.windows(sys.maxsize)
+        notes = [*(self.decoded.notes if self.decoded else []), *self.quotes.notes]
+        return replace(table, notes=notes, warnings=self.warnings)
+
+    def _table(self, rows: list[Row], first: int) -> Table:
+        numbered = list(enumerate(rows, start=first))
+        return Table(
+            self.path,
+            self.header,
+            [row.cells for row in rows],
+            [row.line for row in rows if row.line is not None],
+            {number: row.short for number, row in numbered if row.short},
+            {number: row.lacking for number, row in numbered if row.lacking},
+            [number for number, row in numbered if self.decoded and row.is_broken],
+            remedies=self.remedies,
+            first=first,
+        )
+
+
+def _open(
+    source: Source, file_format: FileFormat | None, encoding: str | None, quoting: Quoting, remedies: Remedies
+) -> TableFile:
+    kind = file_format or format_of(source.path)
+    if kind == "parquet":
+        return _parquet(source, remedies)
+    decoded = decode(source, encoding, remedies)
+    if kind == "jsonl":
+        return _objects(decoded)
+    first = without_end(next(line for line in decoded if without_end(line)))
+    by_tabs = kind == "tsv" or (file_format is None and "\t" in first and "," not in first)
+    return _separated(decoded, "\t" if by_tabs else ",", quoting)
+
+
+def _separated(decoded: Decoded, separator: str, quoting: Quoting) -> TableFile:
     by_csv = quoting == "csv" or (quoting == "auto" and separator == ",")
-    rows = dict(_csv_rows(decoded, separator) if by_csv else _line_rows(decoded.lines, separator))
-    notes = _unquote(rows) if quoting == "auto" and not by_csv else []
-    lines = list(rows)
-    table = Table(
-        decoded.path,
-        [cell.strip() for cell in rows.pop(lines[0])],
-        [],
-        lines[1:],
-        notes=decoded.notes + notes,
-        warnings=decoded.warnings,
-        remedies=decoded.remedies,
-    )
-    if not rows:
-        raise DataError(f"{decoded.path} has a header line and no rows; add rows")
-    remedy = f"{decoded.remedies.set('quoting', 'csv')} if quotes wrap cells"
-    for row, cells in enumerate(rows.values(), start=1):
-        _add_row(table, row, cells, "quote a cell that holds a separator" if by_csv else remedy)
-    return table
+    cut = csv_lines if by_csv else plain_lines
+    unquotes, quotes = quoting == "auto" and not by_csv, Quotes()
+    titles = next(cut(decoded, separator))
+    header = [cell.strip() for cell in (quotes.take_off(*titles) if unquotes else titles[1])]
+    remedy = "quote a cell that holds a separator"
+    if not by_csv:
+        remedy = f"{decoded.remedies.set('quoting', 'csv')} if quotes wrap cells"
+
+    def rows(start: int) -> Iterator[Row]:
+        for line, cells in islice(cut(decoded, separator), start + 1, None):
+            yield _fitted(quotes.take_off(line, cells) if unquotes else cells, line, len(header), remedy)
+
+    return TableFile(decoded.source, header, rows, decoded, quotes, decoded.remedies)
 
 
-def _add_row(table: Table, row: int, cells: list[str], remedy: str) -> None:
-    if any(LINE_END.search(cell) for cell in cells):
-        table.broken.append(row)
-    if len(cells) == len(table.header):
-        table.rows.append(list(cells))
-        return
-    table.rows.append([None] * len(table.header))
-    has = f"{counted(len(cells), 'cell')} where the header has {len(table.header)}"
-    table.short[row] = f"{has}; add or join cells, or {remedy}"
+def _fitted(cells: list[str], line: int, width: int, remedy: str) -> Row:
+    if len(cells) == width:
+        return Row(cells, line)
+    has = f"{counted(len(cells), 'cell')} where the header has {width}"
+    return Row([None] * width, line, f"{has}; add or join cells, or {remedy}")
 
 
-def _csv_rows(decoded: Decoded, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows by the rules of CSV, quotes and all, with the line that each begins on.
+def _objects(decoded: Decoded) -> TableFile:
+    """The columns are the keys of all lines, so the file is read through once before its rows are known."""
+    keys: dict[str, None] = {}
+    first: tuple[int, str] | None = None
+    for line, value in json_lines(decoded):
+        first = first or (line, value if isinstance(value, str) else "the object is empty; write a text into it")
+        keys |= {} if isinstance(value, str) else dict.fromkeys(value)
+    header = list(keys)
+    if not header and first:
+        raise DataError(f"{decoded.path}, line {first[0]}: {first[1]}")
 
-    Strictly, because a stray quote would swallow rows.
-    """
-    csv.field_size_limit(2**31 - 1)  # the default refuses a cell of 131,072 characters
-    reader = csv.reader(io.StringIO(decoded.text, newline=""), delimiter=separator, strict=True)
-    line, width = 1, 0
-    try:
-        for cells in reader:
-            width = width or len(cells)
-            if cells or width == 1:
-                yield line, cells or [""]
-            line = reader.line_num + 1
-    except csv.Error as error:
-        first = decoded.lines[0]
-        if ";" in first and separator not in first:
-            raise DataError(SEMICOLONS.format(decoded.path)) from None
-        raise DataError(
-            f"{decoded.path}, line {line}: its quotes do not pair ({error}); double a quote inside a quoted cell, or "
-            f"{decoded.remedies.set('quoting', 'none')} if quotes are plain characters in this file"
-        ) from None
+    def rows(start: int) -> Iterator[Row]:
+        for line, value in islice(json_lines(decoded), start, None):
+            if isinstance(value, str):
+                yield Row([None] * len(header), line, value)
+            else:
+                yield Row([value.get(key) for key in header], line, "", [key for key in header if key not in value])
+
+    return TableFile(decoded.source, header, rows, decoded, remedies=decoded.remedies)
 
 
-def _line_rows(lines: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Every line is a row. In a file of one column an empty line is an empty cell; elsewhere it is nothing."""
-    first = next(number for number, line in enumerate(lines, start=1) if line)
-    single = separator not in lines[first - 1]
-    for number, line in enumerate(lines[first - 1 :], start=first):
-        if line or single:
-            yield number, line.split(separator)
+def _parquet(source: Source, remedies: Remedies) -> TableFile:
+    """Its rows come in blocks, since one of its own row groups may be the whole file."""
 
-
-def _unquote(rows: dict[int, list[str]]) -> list[str]:
-    """Takes the quotes off a cell that is quoted as CSV does it, start to end; leaves every other quote alone.
-
-    Tab-separated files come in both dialects, sometimes in one file; deciding cell by cell can lose no row.
-    Changes `rows` and returns what it did.
-    """
-    whole = re.compile(r'"(?:[^"]|"")*"')
-    quoted, kept = 0, []
-    for line, cells in rows.items():
-        for place, cell in enumerate(cells):
-            if whole.fullmatch(cell):
-                cells[place] = cell[1:-1].replace('""', '"')
-                quoted += 1
-            elif '"' in cell:
-                kept.append(line)
-    notes = [f"took the CSV quotes off {counted(quoted, 'cell')}"] if quoted else []
-    left = f"kept the quotes of {counted(len(kept), 'cell')} as text, the first on line"
-    return notes + ([f"{left} {kept[0]}"] if kept else [])
-
-
-def _read_jsonl(decoded: Decoded) -> Table:
-    objects: list[dict[str, Cell]] = []
-    short: dict[int, str] = {}
-    lines = {number: line for number, line in enumerate(decoded.lines, start=1) if line.strip()}
-    for row, line in enumerate(lines.values(), start=1):
+    def block(start: int) -> pl.DataFrame:
+        content = source.path if source.content is None else io.BytesIO(source.content)
         try:
-            objects.append(_json_object(line))
-        except ValueError as error:
-            objects.append({})
-            short[row] = str(error)
-    header = list(dict.fromkeys(key for value in objects for key in value))
-    if not header:
-        reason = short.get(1, "the object is empty; write a text into it")
-        raise DataError(f"{decoded.path}, line {min(lines)}: {reason}")
-    rows = [[value.get(key) for key in header] for value in objects]
-    lacking = {row: [key for key in header if key not in value] for row, value in enumerate(objects, start=1)}
-    lacking = {row: keys for row, keys in lacking.items() if keys and row not in short}
-    return Table(
-        decoded.path,
-        header,
-        rows,
-        list(lines),
-        short,
-        lacking,
-        notes=decoded.notes,
-        warnings=decoded.warnings,
-        remedies=decoded.remedies,
-    )
+            return pl.scan_parquet(content).slice(start, BLOCK).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{source.path} is not a Parquet file ({reason}); write it anew") from None
 
+    def rows(start: int) -> Iterator[Row]:
+        while len(frame := block(start)):
+            yield from (Row(list(cells)) for cells in frame.iter_rows())
+            start += len(frame)
 
-def _json_object(line: str) -> dict[str, Cell]:
-    """Raises ValueError, which says what to do, for anything but one object of strict JSON."""
-    try:
-        value = json.loads(line, parse_constant=_no_number)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON (character {error.pos + 1}: {error.msg}); correct the line") from None
-    except (ValueError, RecursionError) as error:  # NaN, a number of 4,301 digits, a thousand brackets
-        raise ValueError(f"not JSON ({error}); correct the line") from None
-    if not isinstance(value, dict):
-        raise ValueError('not a JSON object; write one object a line, such as {"text": "…"}')
-    if "\\" in line and re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):
-        raise ValueError("holds half a surrogate pair (\\ud800 to \\udfff), which is no character; correct the line")
-    return value
-
-
-def _no_number(name: str) -> Cell:
-    raise ValueError(f"{name} is no number; write null or a number")
-
-
-def _read_parquet(path: Path, content: bytes, remedies: Remedies) -> Table:
-    try:
-        frame = pl.read_parquet(content)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path} is not a Parquet file ({str(error).splitlines()[0]}); write it anew") from None
-    if frame.is_empty():
-        raise DataError(f"{path} has no rows; add rows")
-    return Table(path, frame.columns, [list(row) for row in frame.iter_rows()], remedies=remedies)
+    return TableFile(source, block(0).columns, rows, remedies=remedies)
 
 
 def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
@@ -278,20 +285,67 @@ def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]
 
     In a .tsv a cell that holds a tab or a line break is quoted; such a file reads back with quoting = "csv".
     """
-    file_format = format_of(path)
+    types = ColumnTypes(len(header))
+    if format_of(path) == "parquet":
+        types.add(rows)
+    content = as_bytes(format_of(path), header, rows, types)
     with replacing(path) as temporary:
-        if file_format == "parquet":
-            _frame(header, rows).write_parquet(temporary)
-            return
-        with temporary.open("w", encoding="utf-8", newline="") as handle:
-            if file_format == "jsonl":
-                names = _distinct(header)
-                for row in rows:
-                    cells = dict(zip(names, map(_finite, row), strict=True))
-                    handle.write(json.dumps(cells, ensure_ascii=False, allow_nan=False) + "\n")
-                return
-            for row in (header, *rows):
-                handle.write(_delimited(row, "\t" if file_format == "tsv" else ",") + "\n")
+        temporary.write_bytes(content)
+
+
+class ColumnTypes:
+    """Which columns of a Parquet file must be text, gathered from all its rows before any of them is written.
+
+    A column has one type; one of mixed types or of whole numbers beyond 64 bits, as JSON allows, becomes text.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.texts: set[int] = set()
+        self._types: list[set[type]] = [set() for _ in range(width)]
+        self._nested: dict[int, Any] = {}
+
+    def add(self, rows: Sequence[Sequence[Cell]]) -> None:
+        for place, types in enumerate(self._types):
+            cells = [row[place] for row in rows if row[place] is not None]
+            types |= {type(cell) for cell in cells}
+            large = any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in cells)
+            if len(types) > 1 or large or not (types <= SCALARS or self._is_one(place, cells)):
+                self.texts.add(place)
+
+    def _is_one(self, place: int, cells: list[Cell]) -> bool:
+        """Whether lists, dates and the like go into one column with those that came before."""
+        try:
+            found = pl.DataFrame({"": cells}, infer_schema_length=None).clear()
+            self._nested[place] = pl.concat([self._nested.get(place, found), found], how="vertical_relaxed")
+        except (pl.exceptions.PolarsError, TypeError):
+            return False
+        return True
+
+
+def as_bytes(
+    file_format: FileFormat,
+    header: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    types: ColumnTypes,
+    begins: bool = True,
+) -> bytes:
+    """Rows as a file of a format holds them: CSV and TSV with the header where the file `begins` with them, JSON lines
+    alone, Parquet as a file of its own. `types` matter to Parquet; columns that they do not know are of one type."""
+    if file_format == "parquet":
+        content = io.BytesIO()
+        _frame(header, rows, types).write_parquet(content)
+        return content.getvalue()
+    if file_format == "jsonl":
+        names = _distinct(header)
+        lines = [
+            json.dumps(dict(zip(names, map(_finite, row), strict=True)), ensure_ascii=False, default=as_text)
+            for row in rows
+        ]
+    else:
+        lines = [
+            _delimited(row, "\t" if file_format == "tsv" else ",") for row in (*([header] if begins else []), *rows)
+        ]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _delimited(cells: Sequence[Cell], separator: str) -> str:
@@ -306,14 +360,12 @@ def _finite(cell: Cell) -> Cell:
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
-def _frame(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> pl.DataFrame:
-    """Columns of one type each; one of mixed types or of whole numbers beyond 64 bits, as JSON allows, becomes text."""
+def _frame(header: Sequence[str], rows: Sequence[Sequence[Cell]], types: ColumnTypes) -> pl.DataFrame:
     columns: dict[str, list[Any]] = {}
     for place, name in enumerate(_distinct(header)):
         cells = [row[place] for row in rows]
-        mixed = len({type(cell) for cell in cells if cell is not None}) > 1
-        large = any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in cells)
-        columns[name] = [None if cell is None else as_text(cell) for cell in cells] if mixed or large else cells
+        is_text = place in types.texts
+        columns[name] = [None if cell is None else as_text(cell) for cell in cells] if is_text else cells
     return pl.DataFrame(columns, infer_schema_length=None)
 
 

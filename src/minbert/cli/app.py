@@ -12,6 +12,7 @@ import typer
 from minbert.cli.calibrate import calibrate
 from minbert.cli.compare import compare
 from minbert.cli.data import data_app
+from minbert.cli.embed import embed
 from minbert.cli.evaluate import evaluate
 from minbert.cli.experiment import experiment_app
 from minbert.cli.export import export
@@ -20,7 +21,7 @@ from minbert.cli.report import report
 from minbert.cli.search import duplicates, similar
 from minbert.cli.sharing import sharing
 from minbert.cli.train import demo, train
-from minbert.cli.use import embed, predict
+from minbert.cli.use import predict
 from minbert.errors import MinbertError, RunInterruptedError
 
 app = typer.Typer(

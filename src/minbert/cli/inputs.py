@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from minbert.errors import DataError, RunError
 
 if TYPE_CHECKING:
-    from minbert.tables import Quoting
+    from minbert.tables import Quoting, TableFile
+    from minbert.tasks import Task
+
+CORRECT = "correct the file"
 
 
 @dataclass(frozen=True)
@@ -20,36 +23,53 @@ class Column:
     ids: list[str] | None = None
 
 
-def texts_of(file: Path, column: str | None, encoding: str | None, quoting: Quoting | None) -> list[str]:
-    """The texts of a file's column, or the lines of a .txt file."""
-    return read_column(file, column, encoding, quoting).texts
-
-
 def read_column(
     file: Path, column: str | None, encoding: str | None, quoting: Quoting | None, option: str = "--column"
 ) -> Column:
     """A file's column, or the lines of a .txt file; `option` is what names the column."""
-    from minbert.cli.show import show_reading, show_warnings
+    from minbert.cli.show import show_warnings
     from minbert.data import examine, ids_of
-    from minbert.decoding import BY_OPTIONS, decode, read_bytes
-    from minbert.tables import read_table
+
+    table_file, task = text_file(file, column, encoding, quoting, option)
+    show_warnings(str(file), table_file.warnings)
+    table = table_file.whole()
+    reading = examine(table, task, labelled=False).without_bad_rows(False, remedy=CORRECT)
+    with_ids = task.model_copy(update={"id": "id"})
+    ids = list(ids_of(table, with_ids).values()) if "id" in table.header and task.text != "id" else None
+    return Column(reading.examples.texts[0], ids)
+
+
+def text_file(
+    file: Path, column: str | None, encoding: str | None, quoting: Quoting | None, option: str = "--column"
+) -> tuple[TableFile, Task]:
+    """A file of which one column is texts, or a .txt file of which every line is one, and a task that takes them;
+    `option` is what names the column."""
+    from minbert.decoding import BY_OPTIONS
+    from minbert.tables import open_lines, open_table
     from minbert.tasks import Task
 
     told = replace(BY_OPTIONS, column=f"name the column with {option}")
     if file.suffix.lower() == ".txt":
-        decoded = decode(file, read_bytes(file), encoding, told)
-        show_warnings(str(file), decoded.warnings)
-        return Column(decoded.lines)
-    table = read_table(file, None, encoding, quoting or "auto", told)
+        return open_lines(file, encoding, told), Task(kind="classification", text="text")
+    table = open_table(file, None, encoding, quoting or "auto", told)
     if column is None and len(table.header) > 1:
         listed = ", ".join(name for name in table.header if name)
         raise DataError(f"{file} has several columns; choose one of {listed} with {option}")
-    texts = Task(kind="classification", text=column or table.header[0])
-    reading = examine(table, texts, labelled=False).without_bad_rows(False, remedy="correct the file")
-    show_reading(str(file), reading)
-    with_ids = texts.model_copy(update={"id": "id"})
-    ids = ids_of(table, with_ids) if "id" in table.header and texts.text != "id" else None
-    return Column(reading.examples.texts[0], ids)
+    return table, Task(kind="classification", text=column or table.header[0])
+
+
+def may_grow(output: Path, source: Path, resume: bool, force: bool) -> None:
+    """`may_write` for an output that may be there in part. Raises RunError where it is said wrongly what to do then."""
+    from minbert.inference.growing import progress_file
+
+    if resume and force:
+        raise RunError("--resume goes on with an output and --force replaces it; choose one")
+    is_begun = progress_file(output).exists()
+    if is_begun and not resume and not force:
+        raise RunError(f"{output} is not complete; --resume goes on with it, --force begins anew")
+    if resume and not is_begun and output.exists():
+        raise RunError(f"{output} is complete, so there is nothing to resume; --force replaces it")
+    may_write(output, source, force or resume)
 
 
 def may_write(output: Path, source: Path | None, force: bool) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +22,7 @@ from minbert.errors import printable, shown
 if TYPE_CHECKING:
     from minbert.answering import Answering, Prediction
     from minbert.calibration import Threshold
-    from minbert.data import Reading
+    from minbert.data import BadRow, Reading
     from minbert.evaluation import Evaluation
     from minbert.jobs import Job, TaskPlan
     from minbert.tasks import Task
@@ -50,6 +51,11 @@ def program() -> str:
         return "minbert"
     called = Path(sys.argv[0])
     return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)
+
+
+def resuming() -> str:
+    """The command that goes on with what this one has begun."""
+    return shlex.join([program(), *(word for word in sys.argv[1:] if word not in ("--force", "--resume")), "--resume"])
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
@@ -146,10 +152,17 @@ def leaderboard(evaluation: Evaluation) -> float | None:
 def show_reading(file: str, reading: Reading) -> None:
     """What in a file deserves a look, and every row that was left out."""
     show_warnings(file, reading.warnings)
-    if reading.bad_rows:
-        console(is_error=True).print(f"{file}: skipped {len(reading.bad_rows)} of {reading.rows:,} rows:")
-        for bad in reading.bad_rows:
-            console(is_error=True).print(f"  {bad}", soft_wrap=True)
+    show_skipped(file, reading.bad_rows, len(reading.bad_rows), reading.rows)
+
+
+def show_skipped(file: str, listed: Sequence[BadRow], bad: int, rows: int) -> None:
+    """The rows of a file that were left out; where not all of them are listed, how many more there are."""
+    if bad:
+        console(is_error=True).print(f"{file}: skipped {bad} of {rows:,} rows:")
+    for row in listed:
+        console(is_error=True).print(f"  {row}", soft_wrap=True)
+    if bad > len(listed):
+        console(is_error=True).print(f"  and {bad - len(listed):,} more")
 
 
 def show_warnings(file: str, warnings: Iterable[str]) -> None:
@@ -158,17 +171,20 @@ def show_warnings(file: str, warnings: Iterable[str]) -> None:
 
 
 def show_answers(model: Answering, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> None:
+    """An answer a line."""
+    print_lines(answer_lines(model, task, inputs))
+
+
+def answer_lines(model: Answering, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> Iterator[str]:
     """An answer a line, cut by tabs: the prediction, a class's probability, the input, a note where there is one.
 
     On a terminal a long input is shown by its beginning.
     """
     plain = shown if sys.stdout.isatty() else printable
-    lines = []
     for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
         texts = [plain(text) for text in ([given] if isinstance(given, str) else given)]
         note = [f"[{prediction.note}]"] if prediction.note else []
-        lines.append("\t".join([*answer_cells(prediction), *texts, *note]))
-    print_lines(lines)
+        yield "\t".join([*answer_cells(prediction), *texts, *note])
 
 
 def print_lines(lines: Iterable[str]) -> None:

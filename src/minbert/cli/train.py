@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -82,7 +81,7 @@ def run_training(
     recipe: Recipe, runs: Path, skip_bad_rows: bool = False, resume: bool = False, force: bool = False
 ) -> Run:
     """Trains with everything shown; on an interrupt the state is saved and the way on printed."""
-    from minbert.cli.show import TrainingDisplay, messages, program
+    from minbert.cli.show import TrainingDisplay, messages, resuming
     from minbert.training import begin, records
 
     if resume and force:
@@ -91,22 +90,19 @@ def run_training(
     if resume and not session.run.exists:
         messages.print(f"there is nothing to resume in {session.run.folder}; the run begins")
     show_job(session.job)
-    words = [word for word in sys.argv[1:] if word not in ("--force", "--resume")]
     with interrupts() as interrupted, TrainingDisplay(session.job) as display:
         for record in records(session):
             display.show(record)
             if interrupted:
                 session.save()
-                command = shlex.join([program(), *words, "--resume"])
-                raise RunInterruptedError(
-                    f"step {record.step} of {session.job.last_step} is saved; go on with\n{command}"
-                )
+                place = f"step {record.step} of {session.job.last_step}"
+                raise RunInterruptedError(f"{place} is saved; go on with\n{resuming()}")
     show_outcome(session.job, session.run, session.state.progress.best_step)
     return session.run
 
 
 @contextlib.contextmanager
-def interrupts() -> Iterator[list[int]]:
+def interrupts(after: str = "this step") -> Iterator[list[int]]:
     """Collects the first Ctrl-C or termination signal for the loop to see; the next one acts at once."""
     caught: list[int] = []
     before: dict[signal.Signals, object] = {}
@@ -115,7 +111,7 @@ def interrupts() -> Iterator[list[int]]:
         caught.append(number)
         for one, handler in before.items():  # before anything is printed: a second signal may come in that moment
             signal.signal(one, handler)  # type: ignore[arg-type]
-        print("\nstopping after this step; once more to stop at once", file=sys.stderr)
+        print(f"\nstopping after {after}; once more to stop at once", file=sys.stderr)
 
     for one in (signal.SIGINT, signal.SIGTERM):
         before[one] = signal.signal(one, catch)

@@ -1,24 +1,24 @@
-"""`minbert predict` and `embed`: a trained model at work."""
+"""`minbert predict`: lines or the rows of a file -> a trained model's answers."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from minbert.cli.inputs import may_write, texts_of
+from minbert.cli.inputs import may_grow
+from minbert.cli.rows import GoOnOption, grow, look_at
 from minbert.cli.train import ForceOption, SkipOption
 from minbert.errors import DataError, ModelError, counted, near
 
 if TYPE_CHECKING:
     from minbert.answering import Answering
-    from minbert.data import Reading
-    from minbert.predictions import Predictions
-    from minbert.tables import Cell, Quoting, Table
+    from minbert.inference.bulk import Window
+    from minbert.tables import Quoting, TableFile
     from minbert.tasks import Task
 
 ModelArgument = Annotated[Path, typer.Argument(help="A run's folder or a model's, such as runs/demo/best.")]
@@ -57,12 +57,14 @@ def predict(
         float | None,
         typer.Option(help="Answer `?` where not sure enough for this share of wrong answers, such as 0.05."),
     ] = None,
+    resume: GoOnOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer new texts: lines on standard input (a tab between a pair's texts), or the rows of a file."""
     from minbert.cli.show import show_threshold
-    from minbert.tables import format_of
+    from minbert.decoding import BY_OPTIONS
+    from minbert.tables import format_of, open_table
 
     if input_file is None and (output or file_format or column or encoding or quoting):
         raise DataError(
@@ -73,8 +75,10 @@ def predict(
         raise DataError("the course's file has an answer for every row; leave --abstain out, or --format course")
     if file_format and output is None:
         raise DataError("--format course writes a file; name it with --output")
-    if output is not None:
-        may_write(output, input_file, force)
+    if resume and output is None:
+        raise DataError("--resume goes on with a file of answers; name it with --output")
+    if output is not None and input_file is not None:
+        may_grow(output, input_file, resume, force)
         if file_format is None:
             format_of(output)
     loaded = _opened(model, backend)
@@ -83,44 +87,16 @@ def predict(
         show_threshold(loaded.tasks[name], abstain, loaded.abstain(name, abstain))
     if input_file is None:
         _answer_lines(loaded, name, as_json)
-    else:
-        task_here = _as_told(name, loaded.tasks[name], column or [], encoding, quoting)
-        _answer_file(loaded, name, task_here, input_file, output, file_format is not None, skip_bad_rows, as_json)
-
-
-def embed(
-    model: Annotated[str, typer.Argument(help="A run's folder, a model's, a BERT checkpoint's, or minilm.")],
-    input_file: Annotated[Path, typer.Option("--input", help="CSV, TSV, JSON lines, Parquet, or .txt by lines.")],
-    output: Annotated[Path, typer.Option(help="The .npy file to write: float32, a row a text.")],
-    column: Annotated[str | None, typer.Option(help="Column of the texts; not needed where there is only one.")] = None,
-    encoding: EncodingOption = None,
-    quoting: QuotingOption = None,
-    pooling: Annotated[Literal["mean", "cls", "cls-raw"], typer.Option(help="How tokens become one vector.")] = "mean",
-    normalize: Annotated[bool, typer.Option("--normalize", help="Give every vector length 1.")] = False,
-    force: ForceOption = False,
-) -> None:
-    """Turn texts into vectors."""
-    import numpy as np
-
-    from minbert.cli.show import messages
-    from minbert.files import replacing
-    from minbert.labels import is_blank
-    from minbert.model import MultitaskModel
-
-    if output.suffix != ".npy":
-        raise DataError(f"{output}: vectors are written as .npy; name the file so")
-    may_write(output, input_file, force)
-    texts = texts_of(input_file, column, encoding, quoting)
-    loaded = MultitaskModel.from_encoder(model, pooling)
-    vectors = loaded.embed(texts, pooling, normalize)
-    with replacing(output) as temporary, temporary.open("wb") as handle:
-        np.save(handle, vectors)
-    rows, size = vectors.shape
-    vectors_of = f"{counted(rows, 'vector')} of {size} numbers"
-    messages.print(f"{vectors_of} in {output}; texts are cut at {loaded.max_length} tokens")
-    blank = sum(is_blank(text) for text in texts)
-    if blank:
-        messages.print(f"warning: {counted(blank, 'blank text')}, with the vector of no text")
+        return
+    told = _as_told(name, loaded.tasks[name], column or [], encoding, quoting)
+    file = open_table(input_file, told.format, told.encoding, told.quoting, BY_OPTIONS)
+    if output is None:
+        _print_file(loaded, name, told.model_copy(update={"id": None}), file, skip_bad_rows, as_json)
+        return
+    ids = told.id or ("id" if "id" in file.header else None)
+    told = told.model_copy(update={"id": ids if file_format else None})  # elsewhere a row keeps all its columns
+    options = {"task": name, "backend": backend, "abstain": abstain, "skip": skip_bad_rows}
+    _write_file(loaded, name, told, file, model, output, file_format is not None, options, resume)
 
 
 def _opened(model: Path, backend: Literal["torch", "onnx"]) -> Answering:
@@ -150,6 +126,8 @@ def chosen(model: Answering, task: str | None) -> str:
 
 def _answer_lines(model: Answering, task: str, as_json: bool) -> None:
     """Answers standard input, in order."""
+    from minbert.cli.show import print_lines
+
     pair = model.tasks[task].is_pair
     if sys.stdin.isatty():
         print("one text a line" + (", a tab between the two" if pair else "") + "; Ctrl-D ends", file=sys.stderr)
@@ -157,7 +135,7 @@ def _answer_lines(model: Answering, task: str, as_json: bool) -> None:
     for number, line in enumerate(lines, start=1):
         if pair and line.count("\t") != 1:
             raise DataError(f"standard input, line {number}: task '{task}' takes two texts with one tab between them")
-    _print_answers(model, task, [line.split("\t") for line in lines] if pair else lines, as_json)
+    print_lines(_lines(model, task, [line.split("\t") for line in lines] if pair else lines, as_json))
 
 
 def _standard_input() -> list[str]:
@@ -183,65 +161,68 @@ def _as_told(name: str, task: Task, columns: list[str], encoding: str | None, qu
     return task.model_copy(update=told)
 
 
-def _answer_file(
+def _print_file(model: Answering, name: str, task: Task, file: TableFile, skip_bad_rows: bool, as_json: bool) -> None:
+    """Answers the rows of a file line by line on standard output."""
+    from minbert.cli.show import print_lines
+    from minbert.inference.bulk import windows
+
+    look_at(file, task, skip_bad_rows)
+    every = (window.examples.texts for window in windows(file, task))
+    inputs = (texts[0] if len(texts) == 1 else [list(pair) for pair in zip(*texts, strict=True)] for texts in every)
+    print_lines(line for some in inputs for line in _lines(model, name, some, as_json))
+
+
+def _write_file(
     model: Answering,
     name: str,
     task: Task,
-    file: Path,
-    output: Path | None,
+    file: TableFile,
+    folder: Path,
+    output: Path,
     course: bool,
-    skip_bad_rows: bool,
-    as_json: bool,
+    options: Mapping[str, object],
+    resume: bool,
 ) -> None:
-    """Answers the rows of a file: into another file, else line by line on standard output."""
-    from minbert.cli.show import messages, show_reading
-    from minbert.data import examine
-    from minbert.decoding import BY_OPTIONS
-    from minbert.predictions import write_course
-    from minbert.tables import read_table, write_table
+    """Answers the rows of a file into another one, beside their own columns or in the course's layout.
 
-    table = read_table(file, task.format, task.encoding, task.quoting, BY_OPTIONS)
-    ids = task.id or ("id" if "id" in table.header else None)
-    task = task.model_copy(update={"id": ids if course else None})  # elsewhere a row keeps its columns, ids and all
-    reading = examine(table, task, labelled=False).without_bad_rows(skip_bad_rows)
-    show_reading(str(file), reading)
-    if output is None:
-        texts = reading.examples.texts
-        inputs = texts[0] if len(texts) == 1 else [list(pair) for pair in zip(*texts, strict=True)]
-        _print_answers(model, name, inputs, as_json)
-        return
-    encoded = model.encode(name, reading.examples)
-    answered, notes = model.predict_encoded(name, encoded), model.notes(encoded, reading.examples)
+    `options` are what decides, beside the input, the model and how the input is read, what is written.
+    """
+    from minbert.inference.bulk import answer_with, check_course_ids, in_course_layout, origin, with_answers
+    from minbert.tables import ColumnTypes, format_of
+
+    answer, types = answer_with(model, name), ColumnTypes(len(file.header))
+    in_parts = not course and format_of(output) == "parquet"
+
+    def look(window: Window) -> None:
+        if course:
+            check_course_ids(window)
+        if in_parts:
+            types.add(list(window.kept.values()))
+
+    found = look_at(file, task, bool(options["skip"]), look)
     if course:
-        write_course(output, name, task, answered)
+        make = in_course_layout(name, task, answer)
     else:
-        write_table(output, *_with_answers(table, task, reading, answered, notes))
-    noted = "".join(f", {number:,} {note}" for note, number in Counter(filter(None, notes)).items())
-    messages.print(f"{counted(len(notes), 'answer')} in {output}{noted}; texts are cut at {task.max_length} tokens")
+        make = with_answers(file, task, answer, format_of(output), types)
+    reading = task.model_dump(include={"text", "id", "format", "encoding", "quoting"})
+    made_from = origin(file, folder, {**options, "course": course, "reading": reading})
+    _tell(output, grow(output, made_from, resume, in_parts, file, task, make, found), task)
 
 
-def _print_answers(model: Answering, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> None:
+def _tell(output: Path, counts: Mapping[str, int], task: Task) -> None:
+    from minbert.cli.show import messages
+
+    answers = counted(counts.get("answer", 0), "answer")
+    noted = "".join(f", {number:,} {note}" for note, number in counts.items() if note != "answer")
+    messages.print(f"{answers} in {output}{noted}; texts are cut at {task.max_length} tokens")
+
+
+def _lines(model: Answering, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> Iterator[str]:
     """An answer a line."""
-    from minbert.cli.show import print_lines, show_answers
+    from minbert.cli.show import answer_lines
 
     if not as_json:
-        show_answers(model, task, inputs)
+        yield from answer_lines(model, task, inputs)
         return
-    answered = zip(inputs, model.predict(task, inputs), strict=True)
-    print_lines(json.dumps({"input": given} | vars(one), ensure_ascii=False) for given, one in answered)
-
-
-def _with_answers(
-    table: Table, task: Task, reading: Reading, answered: Predictions, notes: list[str]
-) -> tuple[list[str], list[list[Cell]]]:
-    """The table's own columns, then the answer's, then a note on blank and cut texts."""
-    from minbert.predictions import columns, rows
-
-    added = [*columns(task), "note"]
-    taken = [name for name in added if name in table.header]
-    if taken:
-        raise DataError(f"{table.path} has a column '{taken[0]}' already; rename it, since the answers take that name")
-    bad = {row.row for row in reading.bad_rows}
-    kept = [cells for row, cells in enumerate(table.rows, start=1) if row not in bad]
-    answers = zip(kept, rows(task, answered), notes, strict=True)
-    return [*table.header, *added], [[*own, *answer, note] for own, answer, note in answers]
+    for given, answered in zip(inputs, model.predict(task, inputs), strict=True):
+        yield json.dumps({"input": given} | vars(answered), ensure_ascii=False)

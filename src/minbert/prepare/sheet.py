@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from minbert.decoding import Remedies, read_bytes
+from minbert.dialects import SEMICOLONS
 from minbert.errors import DataError, shown
 from minbert.labels import YES_NO, as_number, is_blank
-from minbert.tables import SEMICOLONS, SUFFIXES, Table, as_text, canonical_label, format_of, read_table
+from minbert.tables import SUFFIXES, Table, as_text, canonical_label, format_of, read_table
 
 BY_HAND = Remedies("name it in a recipe of your own", "write the recipe by hand, with {} = '{}' in the task")
 ID_NAMES = ("id", "ids", "uid", "uuid", "guid", "idx", "index", "key")
