@@ -175,8 +175,9 @@ class Recipe(Table):
     @field_validator("tasks", mode="before")
     @classmethod
     def _holds_keys_of_recipes(cls, tasks: object) -> object:
-        given = tasks.items() if isinstance(tasks, dict) else ()
-        faults = [f"tasks.{n}.{key}" for n, task in given if isinstance(task, dict) for key in NOT_IN_RECIPES & {*task}]
+        given = {n: vars(t) if isinstance(t, Task) else t for n, t in tasks.items()} if isinstance(tasks, dict) else {}
+        tables = {name: task for name, task in given.items() if isinstance(task, dict)}
+        faults = [f"tasks.{n}.{key}" for n, t in tables.items() for key in NOT_IN_RECIPES if t.get(key) is not None]
         if faults:
             raise ValueError(f"{', '.join(faults)} is what `minbert calibrate` finds for a trained model; leave it out")
         return tasks

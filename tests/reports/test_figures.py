@@ -269,7 +269,7 @@ def test_a_scatter_plot_shows_the_first_seed(plots: dict[str, Plot]) -> None:
 
 
 def with_answers(folder: Path, result: Result) -> Result:
-    """The result in a run's folder that keeps its answers to `mood` with their probabilities, which are honest."""
+    """The result in a run's folder that keeps its answers to `mood` with their probabilities, drawn by its seed."""
     generator = np.random.default_rng(result.seed)
     task, labels = DEV["mood"].task, DEV["mood"].labels
     probabilities = generator.dirichlet([0.5] * 3, len(labels))
