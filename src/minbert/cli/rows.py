@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from minbert.cli.show import BarDisplay
 from minbert.errors import RunInterruptedError
 
 if TYPE_CHECKING:
@@ -69,32 +69,16 @@ def grow(
         return growth.progress.counts
 
 
-class RowsDisplay:
+class RowsDisplay(BarDisplay):
     """Rows done, rows a second and time left, on standard error: a bar on a terminal, plain lines elsewhere."""
 
     SECONDS_BETWEEN_LINES = 20.0
 
     def __init__(self, rows: int, done: int) -> None:
-        from minbert.cli.show import messages
-
-        self.rows, self.done, self.console = rows, done, messages
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
+        super().__init__()
+        self.rows, self.done = rows, done
         self.task = self.bar.add_task("rows", total=rows, completed=done)
         self.begun = self.last_line = time.monotonic()
-
-    def __enter__(self) -> RowsDisplay:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
 
     def show(self, row: int) -> None:
         from minbert.cli.show import duration

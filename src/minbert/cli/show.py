@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from rich import box
 from rich.console import Console
@@ -228,13 +228,11 @@ def show_threshold(task: Task, alpha: float, found: Threshold | None) -> None:
     console(is_error=True).print(said, soft_wrap=True)
 
 
-class TrainingDisplay:
-    """Progress of a run on standard error: a bar on a terminal, plain lines elsewhere."""
+class BarDisplay:
+    """A bar on standard error inside the block, where that is a terminal; lines printed by `console` stay above it."""
 
-    SECONDS_BETWEEN_LINES = 20.0
-
-    def __init__(self, job: Job) -> None:
-        self.job, self.console = job, console(is_error=True)
+    def __init__(self) -> None:
+        self.console = console(is_error=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -243,15 +241,25 @@ class TrainingDisplay:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        self.training = self.bar.add_task("training", total=job.last_step)
-        self.seconds, self.steps, self.last_line = 0.0, 0, time.monotonic()
 
-    def __enter__(self) -> TrainingDisplay:
+    def __enter__(self) -> Self:
         self.bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
+
+
+class TrainingDisplay(BarDisplay):
+    """Progress of a run on standard error: a bar on a terminal, plain lines elsewhere."""
+
+    SECONDS_BETWEEN_LINES = 20.0
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+        self.training = self.bar.add_task("training", total=job.last_step)
+        self.seconds, self.steps, self.last_line = 0.0, 0, time.monotonic()
 
     def show(self, record: Record) -> None:
         """Takes a record of the loop: a step moves the bar, an evaluation is a line that stays."""
