@@ -24,7 +24,7 @@ from minbert.runs import digest
 from minbert.tables import Cell, ColumnTypes, FileFormat, Table, TableFile, as_bytes
 from minbert.tasks import Task
 
-WINDOW = 4096  # rows: with more, less of a batch of short texts is padding; with fewer, less is held, and lost at a kill
+WINDOW = 4096  # rows: with more, less of a batch of short texts is padding; with fewer, less is lost at a kill
 LISTED = 1000  # bad rows that are spelled out; the others are counted
 
 
