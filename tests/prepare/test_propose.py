@@ -75,6 +75,12 @@ def test_labels_of_every_type_are_classes_in_every_format(
     assert (task.kind, task.text, task.label, task.labels) == ("classification", "text", "label", classes)
 
 
+def test_five_rows_of_five_classes_are_a_task(tmp_path: Path) -> None:
+    """Field report B05: in so few rows the classes count as ids do."""
+    task, _ = only(tmp_path, mood(tmp_path, labelled(5, 1, 2, 3, 4, 5)))
+    assert (task.label, task.labels, task.id) == ("label", ["1", "2", "3", "4", "5"], None)
+
+
 def test_each_choice_has_its_reason_with_the_figures(tmp_path: Path) -> None:
     _, said = only(tmp_path, mood(tmp_path, labelled(40, "up", "up", "down", "up")))
     for sentence in (

@@ -60,6 +60,14 @@ def kind_of(**columns: list[Any]) -> tuple[str, list[str], list[str], str | None
          ("pair-regression", ["mine", "theirs"], ["value"], None)),
         ({"text_a": texts(), "text_b": texts(1), "similarity": of(0, 1, 2, 3, 4, 5)},
          ("pair-regression", ["text_a", "text_b"], ["similarity"], None)),
+        ({"question": texts(), "title": texts(1), "answer": of(True, False), "passage": texts(2)},
+         ("pair-classification", ["question", "passage"], ["answer"], None)),
+        ({"question": texts(), "answer": of("yes", "no"), "passage": texts(2)},
+         ("pair-classification", ["question", "passage"], ["answer"], None)),
+        ({"question": of("Why is the sky blue?", "Why is the sea salt?"), "answer": texts(2), "score": of(1, 2, 3)},
+         ("pair-regression", ["question", "answer"], ["score"], None)),
+        ({"text": texts(), "label": of("train", "test")}, ("classification", ["text"], ["label"], None)),
+        ({"text": texts(), "split": of("train"), "mood": of("a", "b")}, ("classification", ["text"], ["mood"], None)),
         ({"text": texts(), "tags": of("a,b", "b", "", "a")}, ("multi-label", ["text"], ["tags"], None)),
         ({"text": texts(), "labels": of(["a", "b"], ["b"], [])}, ("multi-label", ["text"], ["labels"], None)),
         ({"text": texts(), "toxic": of(1, 0, 0), "rude": of("0", "1")},
@@ -69,6 +77,22 @@ def kind_of(**columns: list[Any]) -> tuple[str, list[str], list[str], str | None
 )  # fmt: skip
 def test_columns_and_what_they_are(columns: dict[str, list[Any]], expected: tuple[object, ...]) -> None:
     assert kind_of(**columns) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "two", "kind"),
+    [
+        ("label", range(1, 6), False, "classification"),
+        ("class", range(4), False, "classification"),
+        ("score", range(6), True, "pair-regression"),
+    ],
+)
+def test_a_label_with_every_value_once_is_no_id(name: str, numbers: range, two: bool, kind: str) -> None:
+    """Field report B05: five rows of 1 to 5."""
+    rows = len(numbers)
+    columns = {"text1": texts()[:rows], "text2": texts(1)[:rows]} if two else {"text": texts()[:rows]}
+    names = list(columns)
+    assert kind_of(**columns, **{name: list(numbers)}) == (kind, names, [name], None)
 
 
 def test_a_separator_is_the_one_that_stands_there() -> None:
@@ -119,6 +143,10 @@ def test_a_range_ends_on_round_numbers(numbers: list[float], expected: tuple[flo
          "different numbers from 0 to 413, which are no classes; 'text' holds the texts; correct column 'label'"),
         ({"a": of(3, 9, 4), "b": of(0, 1)}, "no column holds texts: 'a' holds numbers, 'b' holds numbers; name the "
          "column of texts text in the header"),
+        ({"text": texts(), "label": of("a", "b"), "split": of("train", "train", "test")}, "'split' says which rows are "
+         "train and test; write each into a file of its own: f-train.csv, f-test.csv"),
+        ({"text": texts(), "part": of("Test", "valid", "train")}, "'part' says which rows are train, dev and test; "
+         "write each into a file of its own: f-train.csv, f-dev.csv, f-test.csv"),
         ({"x": of("", None)}, "no column holds texts: every named column is blank; name the column of texts text in "
          "the header"),
         ({"p": texts(), "q": texts(1), "r": texts(2)}, "3 columns hold free texts ('p', 'q', 'r'), and a task has one "

@@ -8,14 +8,9 @@ from pathlib import Path
 from minbert.errors import DataError, counted, several
 from minbert.labels import YES_NO, as_number
 from minbert.prepare.roles import Roles, classes_of, decide
-from minbert.prepare.sheet import Column, Sheet, joined
+from minbert.prepare.sheet import SPLIT_NAMES, Column, Sheet, joined
 from minbert.tasks import SPLITS, Split
 
-SPLIT_NAMES: dict[str, Split] = {
-    **dict.fromkeys(("train", "training", "trn"), "train"),
-    **dict.fromkeys(("dev", "devel", "development", "valid", "validation", "val"), "dev"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
-}
 PART = re.compile(r"\d*|of|part|shard", re.IGNORECASE)  # words of a shard's name: train-00000-of-00002
 
 

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from minbert.errors import DataError, counted, several, shown
@@ -17,6 +18,7 @@ SEPARATORS = (",", ";", "|")
 LONE = ("text", "sentence", "review", "tweet", "content", "comment", "message", "body", "utterance")
 PAIRS = (
     *(("premise", "hypothesis"), ("question", "answer"), ("question", "sentence"), ("query", "passage")),
+    ("question", "passage"),
     *(("query", "document"), ("query", "answer"), ("claim", "evidence"), ("context", "response")),
 )
 SCORES = ("score", "similarity", "relatedness", "rating", "grade", "quality")  # whole numbers of a pair are scores then
@@ -88,6 +90,9 @@ def decide(columns: Sequence[Column], where: str) -> Roles:
     ids = [column for column in columns if column.is_id]
     ids.sort(key=lambda column: _rank(column, ID_NAMES))
     rest = [column for column in columns if column.filled and column not in ids]
+    for column in rest:
+        if len(column.splits) > 1:
+            raise DataError(_of_splits(column, where))
     texts, why_texts = _texts(rest, where)
     candidates = [column for column in rest if column not in texts]
     found = {column.name: _label(column, len(texts) == 2) for column in candidates}
@@ -136,6 +141,7 @@ def _texts(columns: Sequence[Column], where: str) -> tuple[list[Column], str]:
     """One or two columns of texts and why they are taken for that. Raises DataError where it cannot be told."""
     words = [c for c in columns if c.is_plain and not c.numbers and _rank(c, LABEL_NAMES) >= len(LABEL_NAMES)]
     free = [column for column in words if column.is_free_text]
+    words = [column for column in words if column in free or not (free and column.is_mark)]
     named = [column for column in words if _rank(column, TEXT_NAMES) < 2 * len(TEXT_NAMES)]
     if pair := _pair({column.name: column for column in [*free, *(c for c in named if c not in free)]}):
         return pair, f"{_listed([c.name for c in pair])}: their names make a pair; {_lengths(pair)}"
@@ -255,6 +261,16 @@ def _no_label(
     usable = [name for name, label in found.items() if isinstance(label, Label)]
     remedy += f", or call '{shown(usable[0], 30)}' label in the header if that is what to learn" if usable else ""
     return f"{where}: no column can be a label: {several(seen, 6)}; {remedy}"
+
+
+def _of_splits(column: Column, where: str) -> str:
+    """Why rows of several splits in one file are refused: all would be learned, test's too."""
+    path, splits = Path(where), column.splits
+    files = ", ".join(f"{path.stem}-{split}{path.suffix}" for split in splits)
+    return (
+        f"{where}: '{shown(column.name, 30)}' says which rows are {', '.join(splits[:-1])} and {splits[-1]}; write each into a file of "
+        f"its own: {files}"
+    )
 
 
 def _seen(column: Column) -> str:

@@ -14,6 +14,7 @@ from minbert.dialects import SEMICOLONS
 from minbert.errors import DataError, shown
 from minbert.labels import YES_NO, as_number, is_blank
 from minbert.tables import SUFFIXES, Table, as_text, canonical_label, format_of, read_table
+from minbert.tasks import SPLITS, Split
 
 BY_HAND = Remedies("name it in a recipe of your own", "write the recipe by hand, with {} = '{}' in the task")
 ID_NAMES = ("id", "ids", "uid", "uuid", "guid", "idx", "index", "key")
@@ -39,6 +40,11 @@ LABEL_NAMES = (
     *("topics", "tags", "genres", "emotion", "emotions", "polarity", "stance", "similarity", "duplicate", "paraphrase"),
     *("entailment", "score", "rating", "stars", "relatedness", "judgment", "grade", "quality", "tag", "genre", "y"),
 )
+SPLIT_NAMES: dict[str, Split] = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("dev", "devel", "development", "valid", "validation", "val"), "dev"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
 STRAY = 0.05  # a smaller share of other cells is a slip, for rows to be told about one by one
 HEX = re.compile(r"(?=.*\d)[0-9a-fA-F]{8,}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4,12}){4}")  # a digest, a UUID; no date
 MOST_NAME_WORDS = 4  # of a column's name; a header cell with more words is a row's text
@@ -102,6 +108,19 @@ class Column:
         return len(self.filled) == len(self.cells) and self.is_plain and set(self.values) <= set(YES_NO)
 
     @property
+    def splits(self) -> list[Split]:
+        """The splits that a column's values name, where all do and its own name is no label's: which rows are which."""
+        named = {SPLIT_NAMES.get(value.lower()) for value in self.values}
+        is_label = bool(set(name_words(self.name)) & set(LABEL_NAMES))
+        return [] if None in named or is_label or not self.is_plain else [name for name in SPLITS if name in named]
+
+    @property
+    def is_mark(self) -> bool:
+        """Yes or no, or one of two single words that recur: said about a text, and none itself."""
+        is_short = len(self.values) <= 2 and len(self.values) < len(self.filled) and self.mean_words < 1.5
+        return self.says_yes_or_no or is_short
+
+    @property
     def is_free_text(self) -> bool:
         """Several words a cell, and mostly different ones; long cells may repeat more than short ones."""
         if not self.is_plain or self.numbers:
@@ -111,7 +130,8 @@ class Column:
 
     @property
     def is_id(self) -> bool:
-        """In every row another value without blanks, under an id's name; or whole numbers that count, or hex digits."""
+        """In every row another value without blanks, under an id's name; or whole numbers that count, or hex digits,
+        under a name that is no label's: five rows of five classes count, too."""
         names = [as_text(cell) for cell in self.cells]
         if (
             not self.is_plain
@@ -121,6 +141,8 @@ class Column:
             return False
         if set(name_words(self.name)) & set(ID_NAMES) or re.search(r"(?:_id|I[dD])$", self.name):
             return not self.fractions
+        if set(name_words(self.name)) & set(LABEL_NAMES):
+            return False
         counts = (
             len(self.numbers) == len(self.values)
             and not self.fractions
