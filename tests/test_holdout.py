@@ -1,14 +1,16 @@
 """Holding rows back: no text on both sides, every label its share, the same rows in any order of the file."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from minbert.errors import DataError, RecipeError
-from minbert.holdout import divide, hold_back
+from minbert.holdout import divide, fifths, hold_back
 from minbert.jobs import prepare
 from minbert.recipes import load
 from minbert.splits import read_splits
@@ -22,10 +24,21 @@ def numbered(count: int) -> list[list[str]]:
     return [[f"text {number}" for number in range(count)]]
 
 
+def classes(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """One class an example [N, K]."""
+    return np.asarray(labels[:, None] == np.unique(labels))
+
+
+def many(rows: int, count: int) -> NDArray[np.bool_]:
+    """Any number of classes an example, some common and some rare."""
+    generator = np.random.default_rng(count)
+    return generator.random((rows, count)) < generator.uniform(0.03, 0.4, count)
+
+
 @pytest.mark.parametrize("count", [1, 7, 100, 250])
 def test_every_label_gives_its_share(count: int) -> None:
     labels = np.repeat([0.0, 1.0, 2.0], [700, 250, 50])
-    held = hold_back(numbered(1000), labels, count, is_regression=False)
+    held = hold_back(numbered(1000), classes(labels), count)
     assert held.sum() == count
     for label, rows in ((0, 700), (1, 250), (2, 50)):
         assert abs((labels[held] == label).sum() - count * rows / 1000) < 1
@@ -33,14 +46,14 @@ def test_every_label_gives_its_share(count: int) -> None:
 
 def test_every_fifth_of_the_scores_gives_its_share() -> None:
     scores = RNG.permutation(1000) / 200
-    held = hold_back([[str(score) for score in scores]] * 2, scores, 200, is_regression=True)
+    held = hold_back([[str(score) for score in scores]] * 2, fifths(scores), 200)
     assert np.histogram(scores[held], bins=5, range=(0, 5))[0].tolist() == [40] * 5
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 2)), min_size=4, max_size=60))
 def test_no_text_stands_on_both_sides(rows: list[tuple[int, int, int]]) -> None:
     texts = [[f"A  question {first}" for first, _, _ in rows], [f"a QUESTION {second}" for _, second, _ in rows]]
-    held = hold_back(texts, np.array([label for _, _, label in rows], dtype=float), len(rows) // 3, False)
+    held = hold_back(texts, classes(np.array([label for _, _, label in rows])), len(rows) // 3)
     number_of = [{number for row in np.flatnonzero(side) for number in rows[row][:2]} for side in (held, ~held)]
     assert number_of[0].isdisjoint(number_of[1])
     assert held.sum() <= len(rows) // 3
@@ -49,9 +62,9 @@ def test_no_text_stands_on_both_sides(rows: list[tuple[int, int, int]]) -> None:
 def test_the_order_of_the_file_decides_nothing() -> None:
     texts = [[f"question {n}" for n in RNG.integers(0, 300, 400)], [f"question {n}" for n in RNG.integers(0, 300, 400)]]
     labels, order = RNG.integers(0, 2, 400).astype(float), RNG.permutation(400)
-    held = hold_back(texts, labels, 20, False)
+    held = hold_back(texts, classes(labels), 20)
     assert held.any()
-    again = hold_back([[column[row] for row in order] for column in texts], labels[order], 20, False)
+    again = hold_back([[column[row] for row in order] for column in texts], classes(labels[order]), 20)
     rows = list(zip(*texts, labels, strict=True))
     assert sorted(rows[row] for row in np.flatnonzero(held)) == sorted(rows[order[n]] for n in np.flatnonzero(again))
 
@@ -59,15 +72,34 @@ def test_the_order_of_the_file_decides_nothing() -> None:
 @pytest.mark.parametrize("parts", [2, 3, 7])
 def test_every_part_has_its_share_of_every_label(parts: int) -> None:
     labels = np.repeat([0.0, 1.0, 2.0], [700, 250, 50])
-    part = divide(numbered(1000), labels, parts, is_regression=False)
+    part = divide(numbered(1000), classes(labels), parts)
     assert set(part) == set(range(1, parts + 1))
     for label, rows in ((0, 700), (1, 250), (2, 50)):
         assert np.all(np.abs(np.bincount(part[labels == label])[1:] - rows / parts) <= 1)
 
 
+@pytest.mark.parametrize(("count", "rows", "parts"), [(77, 7, 5), (77, 4, 5), (150, 3, 10), (2, 9, 4)])
+def test_parts_of_many_small_classes_have_the_same_size(count: int, rows: int, parts: int) -> None:
+    sizes = np.bincount(divide(numbered(count * rows), classes(np.repeat(np.arange(count), rows)), parts))[1:]
+    assert len(sizes) == parts
+    assert np.ptp(sizes) <= 1
+
+
+@pytest.mark.parametrize(("rows", "count"), [(200, 10), (1000, 28)])
+def test_every_part_has_its_share_of_each_of_many_classes(rows: int, count: int) -> None:
+    strata = many(rows, count)
+    part = divide(numbered(rows), strata, 5)
+    assert np.bincount(part)[1:].tolist() == [rows // 5] * 5
+    shares = np.stack([strata[part == one].mean(0) for one in range(1, 6)])
+    assert np.abs(shares - strata.mean(0)).max() < 0.05
+    held = hold_back(numbered(rows), strata, rows // 10)
+    assert held.sum() == rows // 10
+    assert np.abs(strata[held].mean(0) - strata.mean(0)).max() < 0.05
+
+
 def test_every_part_has_its_share_of_every_fifth_of_the_scores() -> None:
     scores = RNG.permutation(1000) / 200
-    part = divide([[str(score) for score in scores]] * 2, scores, 5, is_regression=True)
+    part = divide([[str(score) for score in scores]] * 2, fifths(scores), 5)
     for one in range(1, 6):
         assert np.histogram(scores[part == one], bins=5, range=(0, 5))[0].tolist() == [40] * 5
 
@@ -78,11 +110,11 @@ def test_no_text_stands_in_two_parts_whatever_the_order_of_the_file(
 ) -> None:
     texts = [[f"A  question {first}" for first, _, _ in rows], [f"a QUESTION {second}" for _, second, _ in rows]]
     labels = np.array([label for _, _, label in rows], dtype=float)
-    part = divide(texts, labels, 3, False)
+    part = divide(texts, classes(labels), 3)
     parts_of = [{part[row] for row, of in enumerate(rows) if number in of[:2]} for number in range(31)]
     assert all(len(found) <= 1 for found in parts_of)
     order = np.random.default_rng(len(rows)).permutation(len(rows))
-    again = divide([[column[row] for row in order] for column in texts], labels[order], 3, False)
+    again = divide([[column[row] for row in order] for column in texts], classes(labels)[order], 3)
     rows_of = [[tuple(rows[row]) for row in np.flatnonzero(part == one)] for one in (1, 2, 3)]
     rows_again = [[tuple(rows[order[row]]) for row in np.flatnonzero(again == one)] for one in (1, 2, 3)]
     assert [sorted(one) for one in rows_of] == [sorted(one) for one in rows_again]

@@ -193,7 +193,7 @@ def test_the_baseline_is_the_best_set_for_all() -> None:
 def test_rows_are_held_back_by_their_sets() -> None:
     texts = [[f"text {n}" for n in range(40)]]
     labels = np.array([2.0**51, 1.0] * 20)
-    held = hold_back(texts, labels, 10, is_regression=False)
+    held = hold_back(texts, np.stack([labels == 1, labels == 2.0**51], axis=1), 10)
     assert sorted(labels[held].tolist()) == [1.0] * 5 + [2.0**51] * 5
 
 

@@ -1,10 +1,10 @@
-"""Texts and labels -> which examples are held back from training, once or part by part; no text stands on both sides.
+"""Texts and strata -> which examples are held back from training, once or part by part; no text stands on both sides.
 
-The choice depends on texts and labels alone: not on a seed, nor on the order of the rows. Letters: N examples.
+The choice depends on texts and strata alone: not on a seed, nor on the order of the rows. Letters: N examples.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,46 +14,60 @@ from scipy.sparse.csgraph import connected_components
 STRATA = 5
 
 Places = NDArray[np.intp]
+Members = NDArray[np.bool_]  # [N, K]: which of K strata an example is in
 
 
-def hold_back(
-    texts: Sequence[Sequence[str]], labels: NDArray[np.float64], count: int, is_regression: bool
-) -> NDArray[np.bool_]:
+def hold_back(texts: Sequence[Sequence[str]], strata: Members, count: int) -> NDArray[np.bool_]:
     """Of N examples those to hold back [N], `count` of them; `texts` holds one list [N] per text column.
 
-    Examples that share a text, but for case and blanks, stay on one side; every label, or fifth of the scores, gives
-    its share. A group that does not fit into what is still wanted stays where it is, so where groups are large a few
-    less than `count` may be held back.
+    Examples that share a text, but for case and blanks, stay on one side; every stratum (a class, or a fifth of the
+    scores) gives its share. A group that does not fit into what is still wanted stays where it is, so where groups are
+    large a few less than `count` may be held back; as well where an example may be in several strata.
     """
-    strata = _fifths(labels) if is_regression else np.unique(labels, return_inverse=True)[1]
-    wanted = _shares(np.bincount(strata), count)
-    held = np.zeros(len(labels), dtype=bool)
-    for members in _by_digest(texts, _groups(texts)):
-        counts = np.bincount(strata[members], minlength=len(wanted))
+    members = _by_digest(texts, groups(texts))
+    if (strata.sum(1) != 1).any():
+        sides = _spread(members, strata, [count / len(strata), 1 - count / len(strata)])
+        return np.asarray(sides == 0)
+    wanted = _shares(strata.sum(0), count)
+    held = np.zeros(len(strata), dtype=bool)
+    for group in members:
+        counts = strata[group].sum(0)
         if (counts <= wanted).all():
             wanted -= counts
-            held[members] = True
+            held[group] = True
     return held
 
 
-def divide(texts: Sequence[Sequence[str]], labels: NDArray[np.float64], parts: int, is_regression: bool) -> Places:
+def divide(texts: Sequence[Sequence[str]], strata: Members, parts: int) -> Places:
     """The part [N] of each of N examples, from 1; every one of `parts` could be held back in its turn.
 
-    Examples that share a text, but for case and blanks, are in one part; every label, or fifth of the scores, is spread
-    over all. The largest groups are placed first, each where most of its labels are still wanted.
+    Examples that share a text, but for case and blanks, are in one part; every stratum is spread over all.
     """
-    strata = _fifths(labels) if is_regression else np.unique(labels, return_inverse=True)[1]
-    wanted = np.tile(np.bincount(strata) / parts, (parts, 1))  # [parts, strata]
-    chosen = np.zeros(len(labels), dtype=np.intp)
-    for members in sorted(_by_digest(texts, _groups(texts)), key=len, reverse=True):
-        counts = np.bincount(strata[members], minlength=wanted.shape[1])
-        part = int(np.argmax(np.round(wanted @ counts, 6)))  # rounded: the first of equals, on every machine
-        wanted[part] -= counts
-        chosen[members] = part + 1
-    return chosen
+    return _spread(_by_digest(texts, groups(texts)), strata, [1 / parts] * parts) + 1
 
 
-def _groups(texts: Sequence[Sequence[str]]) -> NDArray[np.int32]:
+def _spread(members: Iterable[Places], strata: Members, shares: Sequence[float]) -> Places:
+    """The side [N], from 0, of every example, so that each side has its share of every stratum and of all examples.
+
+    Iterative stratification (Sechidis et al. 2011) of groups: the largest are placed first, each where its strata, rare
+    ones above all, are still wanted most, of equals where examples are; a side that is full takes none if another can.
+    """
+    sizes = np.maximum(strata.sum(0), 1)
+    wanted = np.tile(1.0, (len(shares), strata.shape[1]))  # share of a side's own share that it still lacks
+    room = np.round(len(strata) * np.array(shares), 9)  # examples
+    sides = np.zeros(len(strata), dtype=np.intp)
+    for group in sorted(members, key=len, reverse=True):
+        counts = strata[group].sum(0) / sizes
+        need = np.round(wanted @ counts, 9)  # rounded: the first of equals, on every machine
+        is_full = room < len(group)
+        side = int(np.lexsort((-np.round(room / shares, 9), -need, is_full))[0])
+        wanted[side] -= counts / shares[side]
+        room[side] -= len(group)
+        sides[group] = side
+    return sides
+
+
+def groups(texts: Sequence[Sequence[str]]) -> NDArray[np.int32]:
     """A number [N] for each example: the same where a text, or a chain of texts, is shared."""
     number: dict[str, int] = {}
     columns = [[number.setdefault(folded(text), len(number)) for text in column] for column in texts]
@@ -71,10 +85,10 @@ def folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _fifths(scores: NDArray[np.float64]) -> Places:
-    """The fifth [N] of all scores, by rank, that each one is in."""
+def fifths(scores: NDArray[np.float64]) -> Members:
+    """Which fifth of all scores, by rank, each one is in [N, 5]."""
     ends = np.quantile(scores, np.linspace(0, 1, STRATA + 1)[1:-1])
-    return np.asarray(np.searchsorted(ends, scores, side="right"), dtype=np.intp)
+    return np.asarray(np.searchsorted(ends, scores, side="right")[:, None] == np.arange(STRATA))
 
 
 def _shares(sizes: Places, count: int) -> Places:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from minbert.data import Examples, Reading, read_rows, usable
 from minbert.errors import DataError, counted, several, shown
-from minbert.holdout import divide, hold_back
+from minbert.holdout import divide, fifths, groups, hold_back
 from minbert.labels import label_order, listed_labels
 from minbert.tasks import MOST_LABELS, Split, Task
 
@@ -101,6 +101,8 @@ def _divided(train: Reading, where: str, task: Task) -> tuple[Reading, Reading]:
     held = held_back(train.examples, where, task)
     note = f"held back {counted(int(held.sum()), 'row')} to choose by"
     note += "" if task.fold is None else f", part {task.fold} of {task.folds}"
+    apart = len(np.unique(groups(train.examples.texts)[held]))
+    note += f"; they are {counted(apart, 'group')} that share no text" if apart < held.sum() else ""
     kept = replace(train, examples=train.examples.take(np.flatnonzero(~held)), notes=[*train.notes, note])
     return kept, Reading(train.examples.take(np.flatnonzero(held)), train.labels)
 
@@ -108,7 +110,7 @@ def _divided(train: Reading, where: str, task: Task) -> tuple[Reading, Reading]:
 def held_back(examples: Examples, where: str, task: Task) -> NDArray[np.bool_]:
     """Which of the N examples of a train file are held back [N]; `where` names it. Raises DataError if none can be."""
     if task.folds is None:
-        return _held_out(examples, where, task.holdout or 0, task.is_regression)
+        return _held_out(examples, where, task)
     if task.fold is None:
         raise DataError(
             f"{where} is to be divided into {task.folds} parts, which `minbert experiment run` holds back in turn; "
@@ -129,7 +131,7 @@ def parts(examples: Examples, where: str, task: Task) -> NDArray[np.intp]:
     """The part [N], from 1, of each of the N examples of a train file with `folds`. Raises DataError for empty ones."""
     assert task.folds is not None
     assert examples.labels is not None
-    found = divide(examples.texts, examples.labels, task.folds, task.is_regression)
+    found = divide(examples.texts, _strata(examples, task), task.folds)
     if len(filled := np.unique(found)) < task.folds:
         raise DataError(
             f"{where}: rows that share no text are enough for {counted(len(filled), 'part')} alone, not for folds = "
@@ -138,13 +140,22 @@ def parts(examples: Examples, where: str, task: Task) -> NDArray[np.intp]:
     return found
 
 
-def _held_out(examples: Examples, where: str, count: int, is_regression: bool) -> NDArray[np.bool_]:
-    assert examples.labels is not None
+def _strata(examples: Examples, task: Task) -> NDArray[np.bool_]:
+    """Which class, or fifth of the scores, each example has [N, K]; of a multi-label task which classes."""
+    labels = examples.labels
+    assert labels is not None
+    if task.is_regression:
+        return fifths(labels)
+    return np.stack([task.is_class(labels, place) for place in range(len(task.labels or ()))], axis=1)
+
+
+def _held_out(examples: Examples, where: str, task: Task) -> NDArray[np.bool_]:
+    count = task.holdout or 0
     if count > len(examples) // 2:
         raise DataError(
             f"{where} has {counted(len(examples), 'row')}, and holdout = {count} would take more than half; lower it"
         )
-    held = hold_back(examples.texts, examples.labels, count, is_regression)
+    held = hold_back(examples.texts, _strata(examples, task), count)
     if not held.any():
         raise DataError(f"{where}: rows share so many texts that none can be held back; name a dev file, not holdout")
     return held
