@@ -55,6 +55,14 @@ def test_several_tasks_with_their_splits_train_together(tmp_path: Path, tiny_enc
     assert (tmp_path / "runs" / "all" / "predictions").is_dir()
 
 
+def test_held_back_is_said_of_dev_where_there_is_a_test_file(tmp_path: Path, command: Command) -> None:
+    header, rows = KINDS["classification"]
+    write_table(tmp_path / "mood-train.csv", header, rows)
+    write_table(tmp_path / "mood-test.csv", header, [["what came today", "up"]])
+    proposed = command("init", "mood-train.csv", "mood-test.csv", "--output", "r.toml")
+    assert "rows: 20 train, 4 dev (held back), 1 test\n" in proposed.out
+
+
 def test_bad_rows_are_said_and_train_needs_to_be_told(tmp_path: Path, tiny_encoder: Path, command: Command) -> None:
     header, rows = KINDS["classification"]
     write_table(tmp_path / "in.csv", header, [*rows, ["a film without a mood", ""]])

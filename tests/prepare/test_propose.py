@@ -19,6 +19,7 @@ from minbert.recipes import load
 from minbert.tables import Cell, write_table
 from minbert.tasks import BUILT_IN, Task
 
+SPLIT_ROWS = {"train": 20, "dev": 9}
 WORDS = ["good", "bad", "film", "cat", "dog", "dull", "quiet"]
 
 
@@ -106,6 +107,27 @@ def test_folds_may_stand_in_place_of_holdout_as_the_recipe_says(tmp_path: Path) 
     assert "folds = 5" not in many.text
 
 
+def pairs(folder: Path, name: str = "same.csv") -> Path:
+    rows: list[list[Cell]] = [[text(n), text(n + 60), n % 2] for n in range(40)]
+    return written(folder, name, ["text1", "text2", "label"], rows)
+
+
+def test_folds_are_advised_for_every_task_and_the_recipe_loads_with_them(tmp_path: Path) -> None:
+    files = [mood(tmp_path, labelled(40, "up", "down")), pairs(tmp_path)]
+    proposal = propose(files, tmp_path / "r.toml")
+    said = " ".join(proposal.text.replace("\n# ", " ").split())
+    assert said.count("folds = 5 in place of holdout in every task has `minbert experiment run` score every row") == 2
+    (tmp_path / "r.toml").write_text(re.sub("(?m)^holdout = .*$", "folds = 5", proposal.text), encoding="utf-8")
+    assert [task.folds for task in load(tmp_path / "r.toml").tasks.values()] == [5, 5]
+
+
+def test_folds_are_not_advised_where_a_task_cannot_have_them(tmp_path: Path) -> None:
+    split = [mood(tmp_path, labelled(rows, "up", "down"), f"mood-{name}.csv") for name, rows in SPLIT_ROWS.items()]
+    proposal = propose([*split, pairs(tmp_path)], tmp_path / "r.toml")
+    assert "holdout = 8" in proposal.text
+    assert "folds = 5" not in proposal.text
+
+
 def test_no_more_than_a_thousand_rows_are_held_back(tmp_path: Path) -> None:
     task, said = only(tmp_path, mood(tmp_path, labelled(5200, "up", "down")))
     assert task.holdout == 1000
@@ -128,6 +150,19 @@ def test_more_rows_are_held_back_where_those_that_share_a_text_are_too_many(tmp_
     task, said = only(tmp_path, mood(tmp_path, [[text(n // 6), ("up", "down")[n // 6 % 2]] for n in range(42)]))
     assert task.holdout == 14
     assert "12 rows of train (29%) are held back" in said
+    assert (
+        "the 12 rows held back are 2 groups of rows that share no text: scores on them are rougher than so many" in said
+    )
+
+
+def test_few_groups_are_a_doubt_and_few_rows_that_share_nothing_are_none(tmp_path: Path) -> None:
+    rows: list[list[Cell]] = [[text(n // 4), text(n + 60), n // 4 % 2] for n in range(80)]
+    path = written(tmp_path, "same.csv", ["text1", "text2", "label"], rows)
+    assert propose([path], tmp_path / "r.toml").remarks == [
+        "task 'same': the 16 rows held back are 4 groups of rows that share no text: scores on them are rougher than "
+        "so many rows suggest; name a dev file if you have one"
+    ]
+    assert propose([pairs(tmp_path)], tmp_path / "r.toml").remarks == []
 
 
 @pytest.mark.parametrize(
@@ -208,6 +243,20 @@ def test_a_class_that_only_dev_has_is_declared_and_said(tmp_path: Path) -> None:
     assert proposal.remarks == ["task 'mood': dev has rows of mixed, and train has none, so that it is never learned"]
 
 
+@pytest.mark.parametrize("header", [["text", "label"], ["text1", "text2", "label"]])
+def test_a_dev_file_without_a_class_of_train_is_refused(tmp_path: Path, header: list[str]) -> None:
+    paths = {}
+    for split, labels in (("train", [0, 1]), ("dev", ["neg", "pos"])):
+        rows = [[*[text(n + 20 * place) for place in range(len(header) - 1)], labels[n % 2]] for n in range(12)]
+        paths[split] = written(tmp_path, f"mood-{split}.csv", header, rows)
+    with pytest.raises(DataError) as refused:
+        propose(list(paths.values()), tmp_path / "r.toml")
+    assert str(refused.value) == (
+        f"{paths['dev']} has the classes neg, pos and {paths['train']} 0, 1: none is in both, so that none could be "
+        "told right; are they spelt differently? write them alike"
+    )
+
+
 def test_many_classes_are_counted_and_not_listed(tmp_path: Path) -> None:
     proposal = propose([mood(tmp_path, labelled(200, *[f"class {n}" for n in range(25)]))], tmp_path / "r.toml")
     assert "labels" not in tomllib.loads(proposal.text)["tasks"]["mood"]
@@ -257,6 +306,9 @@ def test_an_encoding_is_named_with_a_word_to_look_at(tmp_path: Path) -> None:
     task, said = only(tmp_path, tmp_path / "t.csv")
     assert task.encoding == "cp1252"
     assert " not UTF-8; look whether 'naïve' is spelt right encoding" in said
+    assert propose([tmp_path / "t.csv"], tmp_path / "r.toml").remarks == [
+        "task 't': read as cp1252, not UTF-8; look whether 'naïve' is spelt right"
+    ]
     (tmp_path / "t-train.csv").write_bytes((tmp_path / "t.csv").read_bytes())
     (tmp_path / "t-dev.csv").write_text(f"text,label\n{lines}", encoding="utf-8")
     with pytest.raises(
@@ -367,6 +419,6 @@ def test_few_rows_get_more_epochs_and_many_the_default(tmp_path: Path) -> None:
     small = propose([mood(tmp_path, labelled(40, "up", "down"))], tmp_path / "mood.toml")
     recipe = load(tomllib.loads(small.text), data=tmp_path, name="mood")
     assert recipe.training.epochs == 30  # 32 rows are 2 batches of 16, and 60 updates are wanted
-    assert "# 3 epochs of files so small would be 6 updates; these are 60\nepochs = 30\n" in small.text
+    assert "# 3 epochs (passes over the smallest file) would be 6 updates; these are 60\nepochs = 30\n" in small.text
     many = propose([mood(tmp_path, labelled(400, "up", "down"), "many.csv")], tmp_path / "many.toml")
     assert "[training]" not in many.text  # 320 rows are 20 batches, and 3 epochs of them 60

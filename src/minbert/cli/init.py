@@ -12,7 +12,8 @@ from minbert.cli.train import ForceOption
 from minbert.errors import RecipeError, RunError, counted
 
 if TYPE_CHECKING:
-    from minbert.prepare.propose import Proposal, Readings
+    from minbert.prepare.drafts import Readings
+    from minbert.prepare.propose import Proposal
     from minbert.tasks import Task
 
 
@@ -26,7 +27,8 @@ def init(
     """Look at files of examples and propose a recipe that trains on them, with a reason beside every choice."""
     from minbert.cli.show import messages, program, results
     from minbert.files import check_place, write_text
-    from minbert.prepare.propose import name_of, propose
+    from minbert.prepare.drafts import name_of
+    from minbert.prepare.propose import propose
 
     target = output or Path(f"{name_of(files[0])}.toml")
     if target.name.startswith("_"):
@@ -52,9 +54,9 @@ def init(
 def _summary(task: Task, readings: Readings) -> str:
     """What a task is in a line, with its usable rows by split."""
     label = f"{len(task.label_columns)} label columns" if task.has_column_per_label else task.label_columns[0]
-    rows = ", ".join(f"{len(reading.examples):,} {split}" for split, reading in readings.items())
-    held = " (held back)" if task.holdout and "dev" in readings else ""
-    return f"{task.kind} of {' and '.join(task.text_columns)} by {label}; rows: {rows}{held}"
+    held = {"dev": " (held back)"} if task.holdout else {}
+    rows = ", ".join(f"{len(reading.examples):,} {split}{held.get(split, '')}" for split, reading in readings.items())
+    return f"{task.kind} of {' and '.join(task.text_columns)} by {label}; rows: {rows}"
 
 
 def _skipping(proposal: Proposal) -> str:

@@ -1,23 +1,19 @@
 """Files of examples -> the text of a recipe that trains on them as it is, with a reason beside every choice."""
 
 import math
-import os
 import re
-import shlex
-import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import tomli_w
-
-from minbert.data import BadRow, Reading
+from minbert.data import BadRow
 from minbert.errors import DataError, counted, shown
+from minbert.holdout import groups
 from minbert.jobs import lay_out, read_tasks
 from minbert.labels import label_order, listed_labels, near_duplicates
 from minbert.prepare.check import Share, balance
+from minbert.prepare.drafts import Draft, Readings, inline, name_of, place_of, setting, slug, text_of
 from minbert.prepare.groups import Group, grouped
 from minbert.prepare.roles import Choice, bounds, classes_of
 from minbert.prepare.sheet import read_sheet
@@ -25,48 +21,16 @@ from minbert.recipes import load
 from minbert.schema import SCORES, Recipe
 from minbert.tasks import BUILT_IN, COURSE, SPLITS, Split, Task
 
-WIDTH = 100
 HELD_PARTS = (5, 3, 2)  # one row in so many is held back, more where rows that share a text are too many for less;
 HELD_MOST = 1000  # no more than these, with which an accuracy's standard error is 0.016 at most
 HELD_FROM = 10  # fewer rows than this can spare none
+FEW_GROUPS = 10  # of rows that hang together by shared texts; with fewer a score hangs on a text or two
 ROUGH = 100  # rows; on fewer an accuracy's standard error is above 0.05
-FOLDS = "scores on so few are rough, and folds = 5 in place of holdout has `minbert experiment run` score every row"
+FOLDS = "scores on so few are rough, and folds = 5 in place of holdout{} has `minbert experiment run` score every row"
 UPDATES = 60  # in fewer a head has hardly moved from where it began; measured on examples/shop (docs/own-tasks.md)
 RARE = 10  # times that the commonest class outnumbers the rarest, beyond which rare ones are weighted
 LISTED = 20  # classes that the recipe spells out
 BY_CLASS = {"classification": "macro-f1", "pair-classification": "macro-f1", "multi-label": "label-f1"}
-Readings = Mapping[Split, Reading]
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A task on its way into a recipe, with files as the user named them. `about` is on the whole of it; `doubts` are
-    what was assumed, and what looks wrong in the files."""
-
-    name: str
-    choices: list[Choice]
-    doubts: list[str]
-    about: str = ""
-
-    @property
-    def is_built_in(self) -> bool:
-        """Whether kind, columns and labels are the built-in task's, and need not be said."""
-        return "kind" not in self.values
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return {choice.key: choice.value for choice in self.choices}
-
-    @property
-    def task(self) -> Task:
-        known = BUILT_IN[self.name] if self.is_built_in else {}
-        return Task.model_validate({key: value for key, value in known.items() if key not in SPLITS} | self.values)
-
-    def with_choices(self, *more: Choice) -> "Draft":
-        return replace(self, choices=[*self.choices, *more])
-
-    def with_doubts(self, *more: str) -> "Draft":
-        return replace(self, doubts=[*self.doubts, *more])
 
 
 @dataclass(frozen=True)
@@ -93,14 +57,15 @@ def propose(files: Sequence[Path], output: Path) -> Proposal:
     readings: dict[str, Readings] = {}
     for place, draft in enumerate(drafts):
         drafts[place], readings[draft.name] = _measured(draft)
-    text = _text(drafts, readings, output)
+    drafts = _with_folds(drafts, readings)
+    text = text_of(drafts, readings, output)
     recipe = load(tomllib.loads(text), data=output.parent, name=name_of(output))
     if longer := _longer(recipe, readings):
-        text += "\n".join(["", "[training]", *_setting(longer)]) + "\n"
+        text += "\n".join(["", "[training]", *setting(longer)]) + "\n"
         recipe = load(tomllib.loads(text), data=output.parent, name=name_of(output))
     tasks = {draft.name: draft.task for draft in drafts}
     assert _placed(recipe.tasks) == _placed(tasks), "the recipe says what was checked"
-    return Proposal(text, tasks, readings, [f"task '{d.name}': {remark}" for d in drafts for remark in d.doubts])
+    return Proposal(text, tasks, readings, [f"task '{d.name}': {remark}" for d in drafts for remark in d.remarks])
 
 
 def _longer(recipe: Recipe, readings: Mapping[str, Readings]) -> Choice | None:
@@ -114,23 +79,9 @@ def _longer(recipe: Recipe, readings: Mapping[str, Readings]) -> Choice | None:
     _, more = lay_out(
         rows, recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": enough})})
     )
-    reason = f"{counted(epochs, 'epoch')} of files so small would be {counted(updates, 'update')}; these are {more}"
+    said = f"{counted(epochs, 'epoch')} (passes over the smallest file) would be {counted(updates, 'update')}"
+    reason = f"{said}; these are {more}"
     return Choice("epochs", enough, reason)
-
-
-def name_of(output: Path) -> str:
-    """A run's name for a recipe's file."""
-    return slug(output.stem) or "recipe"
-
-
-def slug(text: str) -> str:
-    """A text as a task or a run may be called; empty where none of its letters can stay."""
-    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_")[:45]
-
-
-def place_of(file: Path) -> Path:
-    """A file's one path, its name kept where it is a link."""
-    return file.parent.resolve() / file.name
 
 
 def _placed(tasks: Mapping[str, Task]) -> dict[str, Task]:
@@ -167,9 +118,11 @@ def _draft(group: Group, name: str) -> Draft:
     """The task that columns and names make, before its rows are looked at."""
     files = [_files_choice(group, split) for split in SPLITS if group.files[split]]
     kind, *columns = group.roles.choices
+    if refused := _strange_dev(group):
+        raise DataError(refused)
     encoding = _encoding(group)
     if name == _built_in_name(group):
-        known = [f"{choice.key} {_inline(choice.value)}" for choice in (kind, *columns)]
+        known = [f"{choice.key} {inline(choice.value)}" for choice in (kind, *columns)]
         return Draft(
             name, [*files, *encoding], group.assumed, f"a built-in task, so that this is known: {', '.join(known)}"
         )
@@ -188,6 +141,18 @@ def _draft(group: Group, name: str) -> Draft:
         reason = f"scores seen from {min(numbers):g} to {max(numbers):g}; widen it where the scale goes on"
         draft = draft.with_choices(Choice("range", [low, high], reason))
     return draft
+
+
+def _strange_dev(group: Group) -> str | None:
+    """Why dev cannot score what is learned from train, where they have no class in common, or None."""
+    train, dev = (classes_of(group.label_columns_of(split), group.roles) for split in ("train", "dev"))
+    if not dev or not train or set(train) & set(dev):
+        return None
+    one, two = group.files["dev"][0].path, group.files["train"][0].path
+    return (
+        f"{one} has the classes {listed_labels(dev)} and {two} {listed_labels(train)}: none is in both, so that none "
+        "could be told right; are they spelt differently? write them alike"
+    )
 
 
 def _files_choice(group: Group, split: Split) -> Choice:
@@ -247,12 +212,28 @@ def _held_back(draft: Draft, readings: Readings) -> tuple[Draft, Readings]:
             f"there is no dev file, so {counted(held, 'row')} of train ({held / rows:.0%}) are held back to choose "
             "the model by: the same ones in every run, every label in its share, and no text on both sides"
         )
-        why += f"; {FOLDS}" if held < ROUGH else ""
+        apart = len(set(groups(found["dev"].examples.texts)))
+        chained = (
+            f"the {counted(held, 'row')} held back are {counted(apart, 'group')} of rows that share no text: scores"
+        )
+        chained += " on them are rougher than so many rows suggest; name a dev file if you have one"
         few = f"only {counted(held, 'row')} could be held back, since many rows share a text; name a dev file"
         with_dev = draft.with_choices(Choice("holdout", count, why))
-        return with_dev.with_doubts(*([few] if held < count / 2 else [])), found
+        doubts = [few] * (held < count / 2) + [chained] * (apart < min(held, FEW_GROUPS))
+        return with_dev.with_doubts(*doubts), found
     doubt = f"{reason}, so no model can be chosen by dev scores; name a dev file if you have one"
     return draft.with_doubts(doubt), readings
+
+
+def _with_folds(drafts: Sequence[Draft], readings: Mapping[str, Readings]) -> list[Draft]:
+    """The drafts, with folds advised beside few rows held back where every task can have them, as a recipe must."""
+    if not all("holdout" in draft.values for draft in drafts):
+        return list(drafts)
+    advice = FOLDS.format(" in every task" if len(drafts) > 1 else "")
+    return [
+        draft.with_reason("holdout", advice) if len(readings[draft.name]["dev"].examples) < ROUGH else draft
+        for draft in drafts
+    ]
 
 
 def _with_shares(draft: Draft, task: Task, shares: Sequence[Share]) -> Draft:
@@ -270,13 +251,7 @@ def _with_shares(draft: Draft, task: Task, shares: Sequence[Share]) -> Draft:
     if draft.is_built_in:
         return replace(draft, about=f"{draft.about}; {said}")
     key = next(choice.key for choice in reversed(draft.choices) if choice.key in ("labels", "label"))
-    return replace(
-        draft,
-        choices=[
-            replace(choice, reason="; ".join(filter(None, [choice.reason, said]))) if choice.key == key else choice
-            for choice in draft.choices
-        ],
-    )
+    return draft.with_reason(key, said)
 
 
 def _weighted(draft: Draft, task: Task, shares: Sequence[Share]) -> Draft:
@@ -298,77 +273,3 @@ def _weighted(draft: Draft, task: Task, shares: Sequence[Share]) -> Draft:
             "metric", BY_CLASS[task.kind], f"counts every class alike; accuracy is {most.share:.3f} without learning"
         ),
     )
-
-
-def _text(drafts: Sequence[Draft], readings: Mapping[str, Readings], output: Path) -> str:
-    """The recipe, with paths from its own folder."""
-    bad = sum(len(reading.bad_rows) for splits in readings.values() for reading in splits.values())
-    where, skipping = shlex.quote(output.as_posix()), " --skip-bad-rows" if bad else ""
-    lines = [
-        *_comment("Proposed by minbert init from what the files hold. Correct what is wrong here, then:"),
-        f"#   minbert data check --recipe {where}",
-        f"#   minbert train {where}{skipping}",
-        *_comment("Paths are relative to this file. A key that is not here has its default (docs/recipes.md)."),
-    ]
-    if name_of(output) != output.stem:
-        lines += ["", *_setting(Choice("name", name_of(output)))]
-    for draft in drafts:
-        lines += ["", f"[tasks.{draft.name}]"]
-        lines += [line for said in (draft.about, *draft.doubts) for line in _comment(said)]
-        for choice in sorted(draft.choices, key=lambda choice: ORDER.index(choice.key)):
-            is_file = choice.key in SPLITS
-            lines += _setting(replace(choice, value=_from(output.parent, choice.value)) if is_file else choice)
-    return "\n".join(lines) + "\n"
-
-
-ORDER = (
-    *("kind", "train", "dev", "holdout", "test", "text", "label", "separator", "id", "labels", "range"),
-    *("class_weights", "metric", "encoding"),
-)
-
-
-def _setting(choice: Choice) -> list[str]:
-    """A key's line under its reason."""
-    value = _inline(choice.value)
-    line = f"{choice.key} = {value}"
-    if len(line) > WIDTH and isinstance(choice.value, list):
-        inner = textwrap.wrap(
-            value[1:-1],
-            WIDTH,
-            initial_indent="  ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        line = "\n".join([f"{choice.key} = [", *inner, "]"])
-    return [*(_comment(choice.reason) if choice.reason else []), line]
-
-
-def _comment(text: str) -> list[str]:
-    return textwrap.wrap(shown(text, 1000), WIDTH, initial_indent="# ", subsequent_indent="# ")
-
-
-def _inline(value: Any) -> str:
-    """A value as TOML has it, on one line."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_inline, value))}]"
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_key(key)} = {_inline(inner)}' for key, inner in value.items())} }}"
-    return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _inline(name)
-
-
-def _from(folder: Path, files: Any) -> Any:
-    """Files as a recipe in `folder` names them; by their whole path where none leads there, as from another drive."""
-    if isinstance(files, list):
-        return [_from(folder, file) for file in files]
-    if isinstance(files, dict):
-        return {name: _from(folder, file) for name, file in files.items()}
-    file = place_of(Path(files))
-    try:
-        return Path(os.path.relpath(file, folder.resolve())).as_posix()
-    except ValueError:
-        return file.as_posix()

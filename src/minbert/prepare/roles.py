@@ -267,10 +267,9 @@ def _of_splits(column: Column, where: str) -> str:
     """Why rows of several splits in one file are refused: all would be learned, test's too."""
     path, splits = Path(where), column.splits
     files = ", ".join(f"{path.stem}-{split}{path.suffix}" for split in splits)
-    return (
-        f"{where}: '{shown(column.name, 30)}' says which rows are {', '.join(splits[:-1])} and {splits[-1]}; write each into a file of "
-        f"its own: {files}"
-    )
+    said = f"{', '.join(splits[:-1])} and {splits[-1]}"
+    name = shown(column.name, 30)
+    return f"{where}: '{name}' says which rows are {said}; write each into a file of its own: {files}"
 
 
 def _seen(column: Column) -> str:
