@@ -156,6 +156,34 @@ def test_an_id_that_one_file_lacks_is_none(tmp_path: Path) -> None:
     assert group.assumed == ["'id' is no id in every file, so row numbers are the ids"]
 
 
+def test_shards_that_share_no_column_are_refused_by_name(tmp_path: Path) -> None:
+    other: Rows = [["a dog", "a cat", 1.5]] * 4
+    with pytest.raises(DataError) as refused:
+        groups(tmp_path, **{"a-1": (TASK, labelled(4)), "a-2": (["one", "two", "score"], other)})
+    assert str(refused.value) == (
+        f"{tmp_path / 'a-1.csv'} and {tmp_path / 'a-2.csv'} have no column in common, and by their names they are one "
+        "task's; give their columns the same names, or the files names of their own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "name"), [("text,text,label", "text"), ("text,label,label", "label"), ("x,x,label", "x")]
+)
+def test_two_columns_of_one_name_are_said(tmp_path: Path, header: str, name: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([header, *(f"a film {n},a dog {n},{n % 2}" for n in range(12))]) + "\n")
+    with pytest.raises(DataError) as refused:
+        grouped([read_sheet(path)])
+    assert str(refused.value) == f"{path}: two columns are named '{name}'; give each a name of its own in the header"
+
+
+def test_two_columns_of_one_name_that_no_task_needs_are_left_out(tmp_path: Path) -> None:
+    lines = ["text,x,x,label", *(f"a film {n},1,2,{n % 2}" for n in range(12))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    (found,) = grouped([read_sheet(tmp_path / "t.csv")])
+    assert (found.roles.texts, found.roles.label) == (["text"], ["label"])
+
+
 def test_a_test_file_alone_makes_no_task(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="name the train file that this one belongs to as well"):
         groups(tmp_path, **{"mood-test": (["text"], [["what came today"], ["and yesterday"]])})

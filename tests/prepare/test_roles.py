@@ -147,6 +147,10 @@ def test_a_range_ends_on_round_numbers(numbers: list[float], expected: tuple[flo
          "train and test; write each into a file of its own: f-train.csv, f-test.csv"),
         ({"text": texts(), "part": of("Test", "valid", "train")}, "'part' says which rows are train, dev and test; "
          "write each into a file of its own: f-train.csv, f-dev.csv, f-test.csv"),
+        ({"text": of(["a", "b"], ["c"]), "mood": of("up", "down")}, "no column holds texts: 'text' holds lists, 'mood' "
+         "holds 2 different values; name the column of texts text in the header"),
+        ({"text": of({"en": "a"}, ["c"]), "label": of(0, 1)}, "no column holds texts: 'text' holds lists and objects, "
+         "'label' holds numbers; name the column of texts text in the header"),
         ({"x": of("", None)}, "no column holds texts: every named column is blank; name the column of texts text in "
          "the header"),
         ({"p": texts(), "q": texts(1), "r": texts(2)}, "3 columns hold free texts ('p', 'q', 'r'), and a task has one "

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minbert.errors import DataError, counted, several
+from minbert.errors import DataError, counted, several, shown
 from minbert.labels import YES_NO, as_number
 from minbert.prepare.roles import Roles, classes_of, decide
-from minbert.prepare.sheet import SPLIT_NAMES, Column, Sheet, joined
+from minbert.prepare.sheet import LABEL_NAMES, SPLIT_NAMES, TEXT_NAMES, Column, Sheet, joined, name_words
 from minbert.tasks import SPLITS, Split
 
 PART = re.compile(r"\d*|of|part|shard", re.IGNORECASE)  # words of a shard's name: train-00000-of-00002
@@ -154,7 +154,7 @@ def _roles(files: Sequence[Placed]) -> Roles | None:
 def _group(name: str, files: Sequence[Placed]) -> Group:
     train = _to_learn(files)
     where = str(train[0].sheet.path)
-    roles = decide(joined([file.sheet for file in train]), where)
+    roles = _decided(train, where)
     others = {split: [f for f in files if f.split == split and f not in train] for split in SPLITS}
     assumed = list(_guesses(train, others))
     assumed += [
@@ -178,6 +178,27 @@ def _group(name: str, files: Sequence[Placed]) -> Group:
     sheets: dict[Split, list[Sheet]] = {split: [file.sheet for file in of_split] for split, of_split in kept.items()}
     tells_no_split = all(file.split is None for file in files)
     return Group(name, roles, sheets, names if several_sets else [], assumed, tells_no_split)
+
+
+def _decided(files: Sequence[Placed], where: str) -> Roles:
+    """What the columns of these files are. Raises DataError where they make no task, or where a column of texts or of
+    labels may be one that cannot be told from another."""
+    columns, names = joined([file.sheet for file in files]), [str(file.sheet.path) for file in files]
+    if len(files) > 1 and not columns:
+        raise DataError(
+            f"{several(names, 4).replace('; ', ' and ')} have no column in common, and by their names they are one "
+            "task's; give their columns the same names, or the files names of their own"
+        )
+    twice = next(((file.sheet.path, name) for file in files for name in file.sheet.twice), None)
+    if twice is None:
+        return decide(columns, where)
+    said = f"{twice[0]}: two columns are named '{shown(twice[1], 30)}'; give each a name of its own in the header"
+    if set(name_words(twice[1])) & {*TEXT_NAMES, *LABEL_NAMES}:
+        raise DataError(said)
+    try:
+        return decide(columns, where)
+    except DataError:
+        raise DataError(said) from None
 
 
 def _guesses(train: Sequence[Placed], others: dict[Split, list[Placed]]) -> Iterator[str]:

@@ -159,8 +159,9 @@ def _texts(columns: Sequence[Column], where: str) -> tuple[list[Column], str]:
             "two; name those to learn from text, or text1 and text2, in the header"
         )
     best = max(words, key=lambda column: len(column.values), default=Column("", []))
-    if len(best.values) < 2:
-        seen = ", ".join(f"'{shown(c.name, 30)}' {_seen(c)}" for c in columns[:6]) or "every named column is blank"
+    nested = any(not column.is_plain and _rank(column, LONE) < len(LONE) for column in columns)
+    if len(best.values) < 2 or nested:
+        seen = ", ".join(f"'{shown(c.name, 30)}' {c.holds}" for c in columns[:6]) or "every named column is blank"
         raise DataError(f"{where}: no column holds texts: {seen}; name the column of texts text in the header")
     return [best], f"'{shown(best.name, 30)}' has the most different words; {_lengths([best])}"
 
@@ -270,10 +271,6 @@ def _of_splits(column: Column, where: str) -> str:
     said = f"{', '.join(splits[:-1])} and {splits[-1]}"
     name = shown(column.name, 30)
     return f"{where}: '{name}' says which rows are {said}; write each into a file of its own: {files}"
-
-
-def _seen(column: Column) -> str:
-    return "holds numbers" if column.numbers else f"holds {counted(len(column.values), 'different value')}"
 
 
 def _lengths(columns: Sequence[Column]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from minbert.decoding import Remedies, read_bytes
 from minbert.dialects import SEMICOLONS
-from minbert.errors import DataError, shown
+from minbert.errors import DataError, counted, shown
 from minbert.labels import YES_NO, as_number, is_blank
 from minbert.tables import SUFFIXES, Table, as_text, canonical_label, format_of, read_table
 from minbert.tasks import SPLITS, Split
@@ -80,6 +80,14 @@ class Column:
     @property
     def has_lists(self) -> bool:
         return any(isinstance(cell, list) for cell in self.filled)
+
+    @property
+    def holds(self) -> str:
+        """What the cells are, in words."""
+        nested = {"lists" if isinstance(c, list) else "objects" for c in self.filled if isinstance(c, list | dict)}
+        if nested:
+            return f"holds {' and '.join(sorted(nested))}"
+        return "holds numbers" if self.numbers else f"holds {counted(len(self.values), 'different value')}"
 
     @property
     def is_plain(self) -> bool:
@@ -155,13 +163,14 @@ class Column:
 class Sheet:
     """A file's columns by name. A column without a name, or with one that another has, cannot be used and is no part.
 
-    `encoding` is the one that the file was read by where it is not UTF-8.
+    `encoding` is the one that the file was read by where it is not UTF-8; `twice` are names that several columns have.
     """
 
     path: Path
     rows: int
     columns: dict[str, Column]
     encoding: str | None = None
+    twice: tuple[str, ...] = ()
 
     @property
     def sample(self) -> str:
@@ -188,7 +197,8 @@ def read_sheet(path: Path) -> Sheet:
             f"{path}: its first line looks like a row ('{shown(word, 40)}'), not like names of columns; "
             "write a header line such as text,label above it"
         )
-    return Sheet(path, len(table.rows), columns, encoding)
+    twice = tuple(dict.fromkeys(title for title in named if named.count(title) > 1))
+    return Sheet(path, len(table.rows), columns, encoding, twice)
 
 
 def joined(sheets: Sequence[Sheet]) -> list[Column]:
