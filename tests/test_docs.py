@@ -43,10 +43,24 @@ def test_the_columns_of_answers_are_those_documented(name: str, added: str) -> N
     assert {re.sub("_[0-4]$", "_LABEL", column) for column in written} <= set(documented)
 
 
-def test_the_example_recipe_is_one() -> None:
+def test_the_readmes_recipe_is_the_examples_in_short() -> None:
     (recipe,) = blocks("toml")
-    tasks = {name: Task.model_validate(task) for name, task in tomllib.loads(recipe)["tasks"].items()}
-    assert [task.kind for task in tasks.values()] == ["classification", "pair-classification", "pair-regression"]
+    shown = {name: Task.model_validate(task) for name, task in tomllib.loads(recipe)["tasks"].items()}
+    shop = tomllib.loads((ROOT / "examples" / "shop" / "shop.toml").read_text(encoding="utf-8"))["tasks"]
+    assert list(shown) == list(shop)
+    for name, task in shown.items():
+        whole = Task.model_validate(shop[name])
+        assert all(getattr(task, key) == getattr(whole, key) for key in task.model_fields_set), name
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_the_examples_commands_name_its_files_and_tasks(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    shop = tomllib.loads((ROOT / "examples" / "shop" / "shop.toml").read_text(encoding="utf-8"))["tasks"]
+    assert set(re.findall(r"^(?:echo .*)?minbert \w+ .*--task ([\w-]+)", text, re.MULTILINE)) <= {*shop, *BUILT_IN}
+    (init,) = re.findall(r"^minbert init (.*) --output", text, re.MULTILINE)
+    named = init.split() + re.findall(r"--input ([\w.-]+)", text)
+    assert [name for name in named if not (ROOT / "examples" / "shop" / name).is_file()] == []
 
 
 SUBCOMMANDS = ("check", "download", "plan", "run", "status", "keep")

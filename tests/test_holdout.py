@@ -200,7 +200,10 @@ def test_keys_of_parts_fit_each_other(keys: dict[str, int], message: str) -> Non
 
 def test_tasks_that_are_scored_have_the_same_parts() -> None:
     table = {"kind": "classification", "train": "a.csv"}
-    with pytest.raises(RecipeError, match="tasks that are scored should all have the same folds and fold"):
+    with pytest.raises(
+        RecipeError,
+        match="in every scored task, or in none; folds are a 3, b None",
+    ):
         load({"tasks": {"a": table | {"folds": 3}, "b": table | {"dev": "b.csv"}}})
     recipe = load({"tasks": {"a": table | {"folds": 3}, "b": table}})
     assert recipe.folds == [1, 2, 3]

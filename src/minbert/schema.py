@@ -211,7 +211,8 @@ class Recipe(Table):
         faults += self._faults_of_mode() + self._faults_of_files() + self._faults_of_shared_heads()
         scored = [task for task in self.tasks.values() if task.divides_train or task.dev is not None]
         if len({(task.folds, task.fold) for task in scored}) > 1:
-            faults.append("tasks that are scored should all have the same folds and fold, or none of them any")
+            ways = ", ".join(f"{name} {task.folds}" for name, task in self.tasks.items() if task in scored)
+            faults.append(f"folds and fold should be the same in every scored task, or in none; folds are {ways}")
         if faults:
             raise ValueError("; ".join(faults))
         return self

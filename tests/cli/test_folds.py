@@ -77,6 +77,9 @@ def test_parts_can_be_compared_and_reported(recipe: Path, command: Command) -> N
     assert "optimizer.lr" in found.out
     reported = command("report", "runs", "--output", "report")
     assert reported.code == 0, reported.err
+    whole = command("evaluate", "runs/small")
+    assert whole.code == 2
+    assert "runs/small holds a run for each part of its train files; take runs/small/seed-1/fold-1" in whole.err
     one_part = command("compare", "runs/small/seed-1/fold-2", "runs/other")
     assert one_part.code == 2
     assert "lacks some part of runs/small seed 1; complete its runs, and name the folder of them all" in one_part.err
@@ -90,3 +93,4 @@ def test_a_single_run_may_hold_back_one_part(recipe: Path, command: Command) -> 
     assert 0 < len(held) < 31
     checked = command("data", "check", "--recipe", recipe)
     assert checked.code == 0, checked.err
+    assert checked.out.rstrip().endswith("Experiment run would refuse nothing.")

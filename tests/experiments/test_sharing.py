@@ -50,7 +50,7 @@ def drawn(job: Job, task: str) -> list[list[int]]:
 
 @pytest.mark.parametrize("kind", SCHEDULES)
 def test_each_task_alone_is_trained_on_the_same_batches(values: Values, tmp_path: Path, kind: str) -> None:
-    changes = {"epochs": 5, "accumulate": 2, "steps_per_epoch": 3, "batch_size": {"mood": 3, "same": 4, "near": 2}}
+    changes = {"epochs": 15, "accumulate": 2, "steps_per_epoch": 3, "batch_size": {"mood": 3, "same": 4, "near": 2}}
     arms = derive(load(with_training(values, **changes) | {"schedule": {"kind": kind} | SCHEDULES[kind]}), tmp_path, 2)
     trained = SCHEDULES[kind].get("order", ["mood", "same", "near"])
     assert set(arms.alone) == set(trained)
@@ -179,6 +179,7 @@ def test_with_folds_every_part_is_a_run_of_each_arm_and_a_seed_is_scored_on_all_
     ]
     found = outcome(arms)
     assert {line.task: line.dev_rows for line in found.tasks} == {"mood": 7, "same": 20}
+    assert found.alone.updates == sum(line.batches for line in found.tasks)
     for line in found.tasks:
         cells = arms.alone[line.task]
         assert len(cells) == found.seeds * 2
@@ -189,6 +190,12 @@ def test_with_folds_every_part_is_a_run_of_each_arm_and_a_seed_is_scored_on_all_
 def held(cell: Cell, task: str) -> int:
     """How many rows a run held back to be scored on."""
     return len(cell.run.read_predictions(task, cell.run.recipe().tasks[task]).ids)
+
+
+def test_a_task_without_a_batch_is_refused(values: Values, tmp_path: Path) -> None:
+    changes = {"schedule": {"kind": "round-robin"}}
+    with pytest.raises(RecipeError, match="task 'same' gets no batch in 1 update, so there is nothing to judge; give"):
+        derive(load(with_training(values, max_steps=1) | changes), tmp_path, 1)
 
 
 def test_tasks_that_do_not_learn_or_have_no_dev_file_are_left_out_and_named(values: Values, tmp_path: Path) -> None:
@@ -271,7 +278,7 @@ def line(task: str, verdict: Verdict, value: float | None = 0.0, visible: float 
 def test_the_conclusion_says_what_would_tell() -> None:
     lines = [line("a", "better"), line("b", "worse"), line("c", "better"), line("d", "no difference above 0.01")]
     lines += [line("e", "better"), line("f", "undecided", 0.02, 0.05), line("g", "undecided", -0.001, 0.02)]
-    lines += [line("h", "undecided", 0.1, 0.09), line("i", "undefined", None, None)]
+    lines += [line("h", "undecided", 0.1, 0.09), line("j", "undecided", 0.01, 0.1), line("i", "undefined", None, None)]
     assert conclusion(lines, 5) == [
         "Sharing helps a, c and e.",
         "Sharing harms b.",
@@ -283,6 +290,7 @@ def test_the_conclusion_says_what_would_tell() -> None:
         "and seeds (4,000 and 20).",
         "For h it cannot be told: a difference of 0.100 would show with about 2 times the dev rows "
         "and seeds (2,000 and 10).",
+        "For j it cannot be told: a difference of 0.010 would take more than 20 times the dev rows and seeds to show.",
     ]
     assert conclusion([line("a", "undecided (seeds)")], 2) == ["For a it cannot be told: pass --seeds 3 or more."]
 

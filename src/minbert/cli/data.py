@@ -58,11 +58,12 @@ def check(
     from minbert.prepare.check import check
 
     with messages.status("reading and measuring the files"):  # seen on a terminal alone
-        report = check(_recipe(folder, recipe, data, encoder))
+        looked_at = _recipe(folder, recipe, data, encoder)
+        report = check(looked_at)
     if as_json:
         print(json.dumps(report.as_json(), indent=2, allow_nan=False))
     else:
-        _show(report)
+        _show(report, by="Train" if looked_at.folds == [None] else "Experiment run")
     if report.refused:
         typer.echo(f"error: {_verdict(report)}", err=True)
         raise typer.Exit(2)
@@ -116,8 +117,8 @@ def _verdict(report: Report) -> str:
     return f"train would refuse {listed}; {remedy}{skipping}"
 
 
-def _show(report: Report) -> None:
-    """The report on standard output: what train refuses, counts, rows to look up, and the summary.
+def _show(report: Report, by: str) -> None:
+    """The report on standard output: what training `by` a command refuses, counts, rows to look up, and the summary.
 
     Where no file could be read there is nothing to add to what train refuses.
     """
@@ -125,7 +126,7 @@ def _show(report: Report) -> None:
     from minbert.cli.show import table
 
     if report.refused:
-        out.print("Train would refuse", style="bold")
+        out.print(f"{by} would refuse", style="bold")
         for line in (*report.faults, *map(str, report.bad_rows)):
             out.print(line, soft_wrap=True)
     if all(split.fault for task in report.tasks for split in task.splits):
@@ -156,7 +157,7 @@ def _show(report: Report) -> None:
         out.print(_grid(remarks))
     out.print(f"Looked for and not found: {', '.join(remark.what for remark in report.remarks if not remark.where)}.")
     if not report.refused:
-        out.print("Train would refuse nothing.", style="bold")
+        out.print(f"{by} would refuse nothing.", style="bold")
 
 
 def _grid(rows: Sequence[Sequence[str]], crop: bool = False) -> Table:

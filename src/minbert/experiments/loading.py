@@ -62,7 +62,7 @@ def joined(parts: Iterable[Result]) -> list[Result]:
 
 
 def _one(folds: Sequence[Result]) -> Result:
-    """All rows' answers and scores; seconds, tokens and batches of all folds together, and the updates of each."""
+    """All rows' answers and scores; updates, seconds, tokens and batches are those of all folds together."""
     recipe = folds[0].recipe.with_fold(None)
     answers = {name: np.concatenate([fold.answers[name] for fold in folds]) for name in folds[0].answers}
     labels = {name: np.concatenate([_labels(fold, name) for fold in folds]) for name in answers}
@@ -72,6 +72,7 @@ def _one(folds: Sequence[Result]) -> Result:
     return replace(
         folds[0],
         recipe=recipe,
+        updates=sum(fold.updates for fold in folds),
         seconds=sum(fold.seconds for fold in folds),
         tokens=sum(fold.tokens for fold in folds),
         batches={name: sum(fold.batches[name] for fold in folds) for name in folds[0].batches},

@@ -23,6 +23,7 @@ from minbert.schema import Recipe
 from minbert.tasks import Task
 
 LONGEST_NAME = 100  # characters of a run's name
+MOST_TIMES = 20  # as many dev rows and seeds; more is no advice
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ def derive(recipe: Recipe, runs: Path, seeds: int, skip_bad_rows: bool = False) 
         for name in judged:
             batches = schedule.batches_before(list(recipe.tasks).index(name), last_step + 1)
             updates = batches // recipe.training.accumulate
+            if updates == 0:
+                raise RecipeError(
+                    f"task '{name}' gets no batch in {counted(last_step, 'update')}, so there is nothing to judge; "
+                    "give training.max_steps or training.epochs more"
+                )
             alone[name].append(_cell(_alone(seeded, name, updates), runs, number, fold))
     return Arms(recipe.name, together, alone, {name: rows[name] for name in judged}, _notes(recipe, judged))
 
@@ -327,6 +333,11 @@ def _what_would_tell(line: TaskLine, seeds: int) -> str:
     assert line.smallest_visible is not None
     wanted = max(abs(line.difference.value), MARGIN)
     times = max(2, math.ceil((line.smallest_visible / wanted) ** 2))
+    if times > MOST_TIMES:
+        return (
+            f"For {line.task} it cannot be told: a difference of {wanted:.3f} would take more than {MOST_TIMES} times "
+            "the dev rows and seeds to show."
+        )
     return (
         f"For {line.task} it cannot be told: a difference of {wanted:.3f} would show with about {times} times the dev "
         f"rows and seeds ({times * line.dev_rows:,} and {times * seeds:,})."
