@@ -42,6 +42,18 @@ def test_every_command_of_the_page_runs(shop: Path, command: Command, tiny_encod
     assert len((shop / "answered.csv").read_text(encoding="utf-8").splitlines()) == 9
 
 
+def test_the_commands_that_another_page_runs_in_this_folder_run(
+    shop: Path, command: Command, tiny_encoder: Path
+) -> None:
+    page = (SHOP.parents[1] / "docs" / "own-tasks.md").read_text(encoding="utf-8")
+    found = re.findall(r"`minbert (train shop\.toml[^`]*)`", page)
+    assert len(found) == 2
+    few = ["--set", f"encoder={tiny_encoder}", "--set", "training.max_steps=2"]
+    for words in found:
+        done = command(*shlex.split(words), *few, "--force")
+        assert done.code == 0, done.err
+
+
 def test_the_page_counts_its_files_rows() -> None:
     for name, rows in re.findall(r"`([\w-]+\.\w+)`(?=[^|]*\|\s*([\d, ]+)\|)", PAGE):
         counted = len((SHOP / name).read_text(encoding="utf-8").splitlines()) - (not name.endswith("jsonl"))
