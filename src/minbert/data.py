@@ -77,11 +77,13 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     parts: Mapping[str, "Reading"] = field(default_factory=dict)
+    elsewhere: int = 0
+    """Examples of the file that are in another split's reading."""
 
     @property
     def rows(self) -> int:
         """Rows of the file: those that came out and those that are reported."""
-        return len(self.examples) + len(self.bad_rows)
+        return len(self.examples) + len(self.bad_rows) + self.elsewhere
 
     @property
     def row_numbers(self) -> list[int]:

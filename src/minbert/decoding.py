@@ -117,6 +117,12 @@ class Decoded:
         return DataError(f"{self.path}, line {line}: byte 0x{byte.hex()} is not {self.encoding.upper()}; {remedy}")
 
 
+def inherited(path: Path, encoding: str | None) -> str | None:
+    """The encoding that other files like this one have; None where this one is UTF-8, which hardly another file is."""
+    is_known = encoding is None or (path.is_file() and _is_utf8(source_of(path)))
+    return None if is_known else encoding
+
+
 def without_end(line: str) -> str:
     """A line without its line end, of which it has one at most."""
     return line.rstrip("\r\n")

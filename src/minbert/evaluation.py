@@ -6,11 +6,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from minbert import metrics
+from minbert.comparison import percentile_interval
 from minbert.metrics import Interval
 from minbert.model import MultitaskModel
 from minbert.predictions import Predictions, metric_input
+from minbert.resampling import resample
 from minbert.tasks import KINDS, Task
 from minbert.text import Encoded
+
+DRAWS = 1000  # of the bootstrap
+FEWEST_DRAWN = 10  # examples; with fewer, samples of them tell little
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,9 @@ def score(task: Task, predictions: Predictions, places: Mapping[str, slice] | No
     values = {name: metrics.METRICS[name](given, predictions.labels) for name in KINDS[task.kind].metrics}
     is_constant = not task.is_regression and len(np.unique(predictions.values)) == 1
     parts = {name: score(task, predictions.part(place)) for name, place in (places or {}).items()}
-    return replace(task_score(task, values, predictions.labels), is_constant=is_constant, parts=parts)
+    found = task_score(task, values, predictions.labels)
+    interval = found.interval or _drawn_interval(found.metric, given, predictions.labels)
+    return replace(found, interval=interval, is_constant=is_constant, parts=parts)
 
 
 def task_score(task: Task, values: dict[str, float | None], labels: metrics.Array) -> TaskScore:
@@ -92,6 +99,14 @@ def task_score(task: Task, values: dict[str, float | None], labels: metrics.Arra
         examples=len(labels),
         classes=[] if task.is_multi_label else task.labels or [],
     )
+
+
+def _drawn_interval(metric: str, answers: metrics.Array, labels: metrics.Array) -> Interval | None:
+    """The 95 % percentile interval of a score over bootstrap samples of its examples, where no formula is known."""
+    if len(labels) < FEWEST_DRAWN or metrics.METRICS[metric](answers, labels) is None:
+        return None
+    drawn = resample(metric, answers[None], labels, DRAWS, np.random.default_rng(0))[:, 0]
+    return percentile_interval(np.nan_to_num(drawn), 0.05)
 
 
 def _constants(task: Task, labels: metrics.Array) -> list[float]:

@@ -103,8 +103,12 @@ def _divided(train: Reading, where: str, task: Task) -> tuple[Reading, Reading]:
     note += "" if task.fold is None else f", part {task.fold} of {task.folds}"
     apart = len(np.unique(groups(train.examples.texts)[held]))
     note += f"; they are {counted(apart, 'group')} that share no text" if apart < held.sum() else ""
-    kept = replace(train, examples=train.examples.take(np.flatnonzero(~held)), notes=[*train.notes, note])
-    return kept, Reading(train.examples.take(np.flatnonzero(held)), train.labels)
+    dev = Reading(train.examples.take(np.flatnonzero(held)), train.labels)
+    if task.holdout is not None and len(dev.examples) < 0.9 * task.holdout:
+        few = f"holdout = {task.holdout} holds {counted(len(dev.examples), 'row')} back, since others share their texts"
+        dev.warnings.append(f"{few}; a dev file of other texts would tell more")
+    learned = train.examples.take(np.flatnonzero(~held))
+    return replace(train, examples=learned, notes=[*train.notes, note], elsewhere=len(dev.examples)), dev
 
 
 def held_back(examples: Examples, where: str, task: Task) -> NDArray[np.bool_]:

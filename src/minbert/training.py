@@ -149,6 +149,13 @@ def train(
             recipe = stack.enter_context(stored(recipe, Path(runs) / "data"))
         loaded = load(recipe, data=data)
         session = begin(loaded, Path(runs) / loaded.name, skip_bad_rows, resume, force)
+    for name, of_splits in session.job.readings.items():
+        for split, reading in of_splits.items():
+            if reading.bad_rows:
+                log.warning(
+                    "%s %s: left out %d of %d rows, the first: %s",
+                    *(name, split, len(reading.bad_rows), reading.rows, reading.bad_rows[0]),
+                )
     for _ in records(session):
         pass
     return session.run

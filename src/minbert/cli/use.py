@@ -81,7 +81,7 @@ def predict(
     if input_file is None:
         _answer_lines(loaded, name, as_json)
         return
-    told = _as_told(name, loaded.tasks[name], column or [], encoding, quoting)
+    told = _as_told(name, loaded.tasks[name], input_file, column or [], encoding, quoting)
     file = open_table(input_file, told.format, told.encoding, told.quoting, BY_OPTIONS)
     if output is None:
         _print_file(loaded, name, told.model_copy(update={"id": None}), file, skip_bad_rows, as_json)
@@ -158,14 +158,18 @@ def _standard_input() -> list[str]:
     return lines
 
 
-def _as_told(name: str, task: Task, columns: list[str], encoding: str | None, quoting: Quoting | None) -> Task:
+def _as_told(
+    name: str, task: Task, file: Path, columns: list[str], encoding: str | None, quoting: Quoting | None
+) -> Task:
     """A model's task with what the options say of the file at hand; the rest is as the files trained on were."""
+    from minbert.decoding import inherited
+
     texts = len(task.text_columns)
     if columns and len(columns) != texts:
         times = "once" if texts == 1 else "twice, for the first and for the second text"
         raise DataError(f"task '{name}' takes {texts} text{'s' * (texts > 1)} a row; give --column {times}")
-    told = {"text": columns or task.text, "encoding": encoding or task.encoding, "quoting": quoting or task.quoting}
-    return task.model_copy(update=told)
+    told = {"text": columns or task.text, "quoting": quoting or task.quoting}
+    return task.model_copy(update=told | {"encoding": encoding or inherited(file, task.encoding)})
 
 
 def _print_file(model: Answering, name: str, task: Task, file: TableFile, skip_bad_rows: bool, as_json: bool) -> None:

@@ -170,9 +170,10 @@ def check(cells: Sequence[Cell], skip_bad_rows: bool) -> dict[str, Reading]:
 
 def fault_of_folder(cell: Cell) -> str | None:
     """Why a cell's folder cannot be gone on with, or None."""
-    group, run = Run(cell.folder.parent), cell.run
-    if group.is_begun:
-        return f"{group.folder} is a single run of its own; choose another --runs"
+    run, groups = cell.run, [Run(folder) for folder in list(cell.folder.parents)[: 2 if cell.is_part else 1]]
+    for group in groups:
+        if group.is_begun:
+            return f"{group.folder} is a single run of its own; choose another --runs"
     if not run.is_begun:
         try:
             run.check(resume=True, force=False)

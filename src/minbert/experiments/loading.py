@@ -41,7 +41,8 @@ def load_results(folder: Path) -> list[Result]:
     found.sort(key=lambda result: (result.group, result.seed, str(result.folder)))
     for one, other in pairwise(found):
         if (one.group, one.seed) == (other.group, other.seed):
-            raise RunError(f"{one.folder} and {other.folder} are both {one.name}; name a folder that holds one of them")
+            places = " and ".join(str(result.folder or "its folds") for result in (one, other))
+            raise RunError(f"{places} are both {one.name}; name a folder that holds one of them")
     return found
 
 

@@ -129,9 +129,9 @@ def answer_with(model: Answering, name: str) -> Answer:
 def with_answers(file: TableFile, task: Task, answer: Answer, file_format: FileFormat, types: ColumnTypes) -> Make:
     """The input's own columns, the answer's, and a note on blank and cut texts.
 
-    Raises DataError where the input has a column of such a name.
+    An answer's column whose name the input has already gets `answer_` before it. Raises DataError where that is taken.
     """
-    added = [*columns(task), "note"]
+    added = [f"answer_{name}" if name in file.header else name for name in (*columns(task), "note")]
     taken = [name for name in added if name in file.header]
     if taken:
         raise DataError(f"{file.path} has a column '{taken[0]}' already; rename it, since the answers take that name")
@@ -193,7 +193,7 @@ def origin(file: TableFile, model: Path, options: Mapping[str, object]) -> dict[
     return {
         "input": file.source.digest(),
         "model": hashlib.sha256("".join(f"{one.name} {digest(one)} " for one in files).encode()).hexdigest(),
-        "options": json.dumps(options, sort_keys=True),
+        "set of options": json.dumps(options, sort_keys=True),
     }
 
 
