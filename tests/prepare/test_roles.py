@@ -102,6 +102,12 @@ def test_a_separator_is_the_one_that_stands_there() -> None:
     assert classes_of([Column("tags", of("c|b", "a"))], roles) == ["a", "b", "c"]
 
 
+def test_what_else_could_be_the_label_is_no_text() -> None:
+    few = {"question": texts()[:12], "title": texts(1)[:12], "answer": [True, False] * 6, "passage": texts(2)[:12]}
+    roles = decide([Column(name, cells) for name, cells in {**few, "part": [1, 2, 3] * 4}.items()], "f.jsonl")
+    assert (roles.label, roles.others) == (["answer"], ["part"])
+
+
 def test_classes_are_in_a_tasks_order_and_a_slip_is_none() -> None:
     roles = decide([Column("text", texts()), Column("label", of("10", "9.0", "2"))], "f.csv")
     assert classes_of([Column("label", ["10", "9", "2.0", "", "x", *["2"] * 20])], roles) == ["2", "9", "10", "x"]

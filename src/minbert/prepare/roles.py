@@ -110,7 +110,7 @@ def decide(columns: Sequence[Column], where: str) -> Roles:
     chosen = min(usable, key=lambda c: (_rank(c, LABEL_NAMES), len(c.values), -candidates.index(c)))
     label = found[chosen.name]
     assert isinstance(label, Label)
-    others = [column.name for column in usable if column is not chosen]
+    others = [column.name for column in usable if column is not chosen and not column.is_free_text]
     names = [column.name for column in texts]
     return Roles(label.kind, names, [chosen.name], id_name, label.why, why_texts, others, label.separator, label.range)
 
