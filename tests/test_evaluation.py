@@ -59,7 +59,7 @@ def test_intervals_hold_the_score_and_shrink_with_more_examples() -> None:
     assert few.interval is not None
     assert many.interval is not None
     assert many.interval.high - many.interval.low < (few.interval.high - few.interval.low) / 5
-    assert score(SCORES, scores([1, 2], [3, 4])).interval is None  # Fisher's needs four examples
+    assert score(SCORES, scores([1, 2], [3, 4])).interval is None  # Fisher's needs four examples, a bootstrap ten
 
 
 def test_sum_and_course_count_what_the_design_says() -> None:
@@ -77,3 +77,20 @@ def test_sum_and_course_count_what_the_design_says() -> None:
     assert Evaluation({"sst": right, "sts": undefined}, {}).course == pytest.approx(0.375)
     assert Evaluation({"sts": undefined}, {}).selected("sts") is None
     assert Evaluation({}, {}).course is None
+
+
+@pytest.mark.parametrize("accuracy", [0.4, 0.8])
+def test_a_score_without_a_formula_has_the_bootstraps_interval(accuracy: float) -> None:
+    """It holds the value of a large set that the examples come from in about 95 of 100 draws of them."""
+    task, generator = CLASSES.model_copy(update={"metric": "macro-f1"}), np.random.default_rng(0)
+    labels = generator.choice(3, size=20_000, p=[0.5, 0.3, 0.2])
+    values = np.where(generator.random(20_000) < accuracy, labels, generator.choice(3, size=20_000))
+    whole = score(task, classes(values.tolist(), labels.tolist())).value
+    assert whole is not None
+    held = 0
+    for _ in range(100):
+        rows = generator.choice(20_000, size=300, replace=False)
+        interval = score(task, classes(values[rows].tolist(), labels[rows].tolist())).interval
+        assert interval is not None
+        held += interval.low <= whole <= interval.high
+    assert held >= 90

@@ -152,6 +152,15 @@ def plan(job: Job) -> list[TaskPlan]:
     return plans
 
 
+def log_bad_rows(job: Job) -> None:
+    """Warns of rows that were left out, where no command line lists them."""
+    for name, of_splits in job.readings.items():
+        for split, reading in of_splits.items():
+            if reading.bad_rows:
+                counts = len(reading.bad_rows), reading.rows
+                log.warning("%s %s: left out %d of %d rows, the first: %s", name, split, *counts, reading.bad_rows[0])
+
+
 def pool_once(job: Job, model: MultitaskModel) -> Job:
     """With a frozen encoder, and no dropout in it, the job with every text that it trains or scores pooled before."""
     training = job.recipe.training

@@ -19,7 +19,7 @@ from minbert import gradients, optimizer, tracking
 from minbert.errors import TrainingError
 from minbert.evaluation import Evaluation, evaluate
 from minbert.frames import stored
-from minbert.jobs import Job, pool_once, prepare, seed_of
+from minbert.jobs import Job, log_bad_rows, pool_once, prepare, seed_of
 from minbert.kernels import Kernels, measure
 from minbert.model import MultitaskModel
 from minbert.optimizer import AdamWSettings
@@ -149,13 +149,7 @@ def train(
             recipe = stack.enter_context(stored(recipe, Path(runs) / "data"))
         loaded = load(recipe, data=data)
         session = begin(loaded, Path(runs) / loaded.name, skip_bad_rows, resume, force)
-    for name, of_splits in session.job.readings.items():
-        for split, reading in of_splits.items():
-            if reading.bad_rows:
-                log.warning(
-                    "%s %s: left out %d of %d rows, the first: %s",
-                    *(name, split, len(reading.bad_rows), reading.rows, reading.bad_rows[0]),
-                )
+    log_bad_rows(session.job)
     for _ in records(session):
         pass
     return session.run

@@ -128,7 +128,7 @@ def test_what_to_do_with_an_output_that_is_there_is_asked(
         (["--resume", "--force"], "error: --resume goes on with an output and --force replaces it; choose one"),
         (
             ["--resume", "--quoting", "none"],
-            "error: out.csv was begun with another options; give those again, or begin anew with --force",
+            "error: out.csv was begun with another set of options; give those again, or begin anew with --force",
         ),
     ]:
         refused = command(*words, *options)

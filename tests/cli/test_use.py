@@ -138,13 +138,13 @@ def test_a_mistake_is_one_message_and_nothing_is_left_behind(command: Command, t
 
 
 def test_mistakes_with_a_model_at_hand(command: Command, trained: Path) -> None:
-    write("in.csv", "sentence,prediction\nhello,1\n")
+    write("in.csv", "sentence,prediction,answer_prediction\nhello,1,2\n")
     for words, message in [
         (["predict", trained], "this model has 3 tasks; choose one: --task sst, --task para, --task sts"),
         (["predict", trained, "--task", "sts1"], "has no task 'sts1' (did you mean 'sts'?)"),
         (
             ["predict", trained, "--task", "sst", "--input", "in.csv", "--output", "o.csv"],
-            "has a column 'prediction' already",
+            "has a column 'answer_prediction' already",
         ),
         (
             ["predict", trained, "--task", "para", "--input", "in.csv", "--output", "o.csv"],
@@ -155,7 +155,7 @@ def test_mistakes_with_a_model_at_hand(command: Command, trained: Path) -> None:
         (["evaluate", trained, "--data", "nowhere"], "ids-sst-dev.csv does not exist"),
         (
             ["embed", trained, "--input", "in.csv", "--output", "o.npy"],
-            "choose one of sentence, prediction with --column",
+            "choose one of sentence, prediction, answer_prediction with --column",
         ),
         (["embed", trained, "--input", "in.csv", "--output", "o.txt"], "name the file so"),
     ]:
@@ -413,17 +413,29 @@ def test_options_on_a_file_need_one(command: Command, trained: Path, option: lis
     assert "--column, --encoding and --quoting go with --input FILE; lines of standard input" in done.err
 
 
-def test_a_model_trained_on_another_encoding_doubts_a_file_of_utf8(command: Command, tiny_encoder: Path) -> None:
+def test_a_model_trained_on_another_encoding_reads_a_file_of_utf8_as_such(command: Command, tiny_encoder: Path) -> None:
     write("a.csv", "text,label\ncafé,0\ndull,1\n".encode("cp1252"))
     write("new.csv", "text\ncafé\n")
+    write("old.csv", "text\ncafé\n".encode("cp1252"))
     task = {"kind": "classification", "train": "a.csv", "encoding": "cp1252"}
     run = minbert.train({"name": "r", "encoder": str(tiny_encoder), "tasks": {"t": task}, "training": {"max_steps": 1}})
-    done = command("predict", run.folder, "--input", "new.csv")
-    assert done.code == 0
-    assert " ".join(done.err.split()) == (
+    for file in ("new.csv", "old.csv"):
+        done = command("predict", run.folder, "--input", file)
+        assert (done.code, done.err) == (0, "")
+        assert "café" in done.out
+    told = command("predict", run.folder, "--input", "new.csv", "--encoding", "cp1252")
+    assert told.code == 0
+    assert " ".join(told.err.split()) == (
         "warning: new.csv: it also reads as UTF-8, with other letters: 'café' where encoding 'cp1252' gives 'cafÃ©'; "
         "pass --encoding utf-8 if that is right"
     )
-    said = command("predict", run.folder, "--input", "new.csv", "--encoding", "utf-8")
-    assert (said.code, said.err) == (0, "")
-    assert "café" in said.out
+
+
+def test_an_answers_column_makes_way_for_one_of_the_inputs(command: Command, trained: Path) -> None:
+    write("in.csv", "sentence,prediction,note\nhello,1,mine\n")
+    done = command("predict", trained, "--task", "sst", "--input", "in.csv", "--output", "o.csv")
+    assert done.code == 0, done.err
+    header, row = Path("o.csv").read_text(encoding="utf-8").splitlines()
+    assert header.startswith("sentence,prediction,note,answer_prediction,probability_0")
+    assert header.endswith(",answer_note")
+    assert row.startswith("hello,1,mine,")

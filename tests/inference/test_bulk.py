@@ -246,7 +246,7 @@ def test_what_came_from_elsewhere_has_another_origin(tmp_path: Path) -> None:
     other = origin(file, model, {"task": "t"})
     assert [name for name in one if one[name] != other[name]] == ["model"]
     again = origin(file, model / "best", {"task": "s"})
-    assert [name for name in one if again[name] != other[name]] == ["options"]
+    assert [name for name in one if again[name] != other[name]] == ["set of options"]
     write_table(tmp_path / "in.csv", HEADER, cells(4))
     later = origin(open_table(tmp_path / "in.csv"), model, {"task": "s"})
     assert [name for name in one if again[name] != later[name]] == ["input"]
