@@ -137,6 +137,32 @@ def test_nothing_but_an_export_is_replaced_and_that_when_told(command: Command, 
     assert command(*words, "file/below").err.startswith("error: file/below cannot be written: ")
 
 
+def test_a_folder_of_another_tool_is_left_alone(command: Command, trained: Path, tmp_path: Path) -> None:
+    """As SentenceTransformer.save, and a program that has graphs and tasks of its own, leave them."""
+    theirs = {"vectors": "modules.json", "graphs": "tasks.json"}
+    for place, file in theirs.items():
+        (tmp_path / place).mkdir()
+        (tmp_path / place / file).write_text("{}")
+    (tmp_path / "vectors" / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "cosine"}')
+    (tmp_path / "graphs" / "net.onnx").write_text("")
+    for place, file in theirs.items():
+        done = command("export", trained, "--format", "sentence-transformers", "--output", place, "--force")
+        assert (done.code, (tmp_path / place / file).read_text()) == (2, "{}")
+        assert done.err == f"error: {place} exists and is no export of minbert's; name another --output\n"
+
+
+def test_a_model_is_not_written_over_itself(command: Command, trained: Path, tmp_path: Path) -> None:
+    command("export", trained, "--format", "sentence-transformers", "--output", "v/one")
+    words = ("export", "v/one", "--format", "sentence-transformers", "--force", "--output")
+    for place in ("v/one", "v/one/two", "v"):
+        done = command(*words, place)
+        said = f"--output {place} is the model's own folder, inside it or around it; name another --output"
+        assert (done.code, done.err) == (2, f"error: {said}\n")
+    assert sorted(path.name for path in (tmp_path / "v").iterdir()) == ["one"]
+    assert command(*words, "v/other").code == 0
+    assert command(*words, "v/other").code == 0  # an export of ours is replaced
+
+
 def test_a_folder_of_graphs_says_how_it_is_opened(command: Command, trained: Path) -> None:
     command("export", trained, "--format", "onnx", "--output", "graphs")
     done = command("predict", "graphs", "--task", "sst", stdin="a\n")

@@ -44,7 +44,7 @@ def export(
     from minbert.files import replacing_folder
 
     _check_options(file_format, pooling is not None or normalize, data is not None or skip_bad_rows)
-    _may_replace(output, force)
+    _may_replace(output, model, force)
     if file_format == "sentence-transformers":
         from minbert.cli.show import messages
         from minbert.inference import st_layout
@@ -69,20 +69,27 @@ def _check_options(file_format: Format, for_vectors: bool, for_int8: bool) -> No
         raise DataError("--data and --skip-bad-rows go with --format onnx-int8, which is compared on dev")
 
 
-def _may_replace(output: Path, force: bool) -> None:
-    """Raises RunError where a folder would replace something unasked, or anything but an earlier export."""
+def _may_replace(output: Path, model: str, force: bool) -> None:
+    """Raises RunError where a folder would replace something unasked, the model, or anything but an earlier export."""
     from minbert.files import check_place
 
+    place, source = output.resolve(), Path(model).resolve()
+    if source.exists() and (place.is_relative_to(source) or source.is_relative_to(place)):
+        raise RunError(f"--output {output} is the model's own folder, inside it or around it; name another --output")
     check_place(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    is_export = (output / "modules.json").is_file() or (
-        (output / "tasks.json").is_file() and any(output.glob("*.onnx"))
-    )
-    if not is_export:
+    if not _is_export(output):
         raise RunError(f"{output} exists and is no export of minbert's; name another --output")
     if not force:
         raise RunError(f"{output} exists already; --force replaces it")
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder holds what `export` alone writes: other tools have a modules.json, too, and other *.onnx."""
+    from minbert.inference import onnx_model, st_layout
+
+    return st_layout.is_export(folder) or onnx_model.is_export(folder)
 
 
 def _export_onnx(model: Path, output: Path, int8: bool, data: Path | None, skip_bad_rows: bool) -> None:

@@ -109,6 +109,15 @@ def export(model: MultitaskModel, folder: Path, int8: bool) -> None:
     write_text(folder / "README.md", cards.exported("onnx", "A minbert model in ONNX", use, model.card))
 
 
+def is_export(folder: Path) -> bool:
+    """Whether `export` wrote a folder: the graph of every task of its tasks.json lies beside the weights of all."""
+    try:
+        tasks = read_tasks(folder / TASKS)
+    except (OSError, ModelError):
+        return False
+    return bool(tasks) and all((folder / file).is_file() for file in (WEIGHTS, *(f"{name}.onnx" for name in tasks)))
+
+
 def _graphs(model: MultitaskModel, int8: bool) -> Iterator[tuple[str, "ModelProto"]]:
     from minbert.inference import onnx_graph
 

@@ -13,6 +13,7 @@ from minbert.pretrained import save_encoder, write_weights
 
 MODES = {"mean": "mean_tokens", "cls-raw": "cls_token", "cls": "cls_token"}
 """sentence-transformers' names of the poolings. The tanh pooler is its first token with a dense layer after it."""
+ABOUT, MARK = "config_sentence_transformers.json", "minbert"  # the library passes over a key that it does not know
 USE = """
 Sentence vectors of {size} numbers, {pooling} pooling{normalized}; a text is cut at {length} tokens.
 
@@ -45,11 +46,20 @@ def export(model: MultitaskModel, folder: Path, pooling: str, normalize: bool) -
         for place, (name, path) in enumerate(modules.items())
     ]
     _write(folder / "modules.json", listed)
-    _write(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+    _write(folder / ABOUT, {"similarity_fn_name": "cosine", MARK: "export"})
     normalized = ", length 1" if normalize else ""
     use = USE.format(size=size, pooling=pooling, normalized=normalized, length=model.max_length)
     text = cards.exported("sentence-transformers", "Sentence vectors of a minbert model", use, model.card)
     write_text(folder / "README.md", text)
+
+
+def is_export(folder: Path) -> bool:
+    """Whether `export` wrote a folder."""
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(about, dict) and MARK in about
 
 
 def _pooling(size: int, mode: str) -> dict[str, object]:
