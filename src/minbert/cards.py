@@ -73,9 +73,14 @@ def exported(library: str, title: str, use: str, card: str | None) -> str:
     return f"{head}\n{re.sub(f'{start}.*?{end}', '', own, flags=re.DOTALL)}"
 
 
+def without(title: str, text: str) -> str:
+    """A card without the section of this title."""
+    return re.sub(rf"\n{title}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
+
+
 def with_calibration(text: str, tasks: Mapping[str, Task]) -> str:
     """A card with a section on the tasks that are calibrated, in place of an earlier one; the rest stays as it is."""
-    rest = re.sub(rf"\n{CALIBRATION}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
+    rest = without(CALIBRATION, text)
     lines = ["", CALIBRATION, "", "| task | rows | of | found |", "|---|--:|---|---|"]
     for name, task in tasks.items():
         if (found := task.calibration) is not None:

@@ -78,6 +78,34 @@ def test_int8_prints_how_it_agrees_on_dev(command: Command, trained: Path) -> No
     assert all(float(row[-2]) >= float(row[-1]) for row in rows.values())
 
 
+def test_int8_keeps_no_calibration_and_its_card_says_what_the_scores_are_of(
+    command: Command, trained: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert command("calibrate", run).code == 0
+    for kind, place in (("onnx", "graphs"), ("onnx-int8", "small")):
+        done = command("export", run, "--format", kind, "--output", place)
+        assert done.code == 0, done.err
+        stored = json.loads((tmp_path / place / "tasks.json").read_text())
+        assert ["calibration" in task for task in stored.values()] == [kind == "onnx"] * 3
+    graphs, small = ((tmp_path / place / "README.md").read_text() for place in ("graphs", "small"))
+    assert "## Calibration by" in graphs
+    assert "## Calibration by" not in small
+    assert "Scores below are of the model in fp32; in int8 some answers differ." in small
+    table = small.partition("## int8 beside fp32 on dev")[2].partition("# A minbert model")[0]
+    printed = [line.split() for line in done.out.splitlines() if line.strip().startswith(("sst", "para", "sts"))]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines() if row.startswith("|")]
+    assert [" ".join(row).split() for row in cells[2:]] == printed
+    plain = MultitaskModel.from_pretrained(trained).predict("sst", [TEXT])[0]
+    answer = onnx_model.OnnxModel.from_pretrained("small").predict("sst", [TEXT])[0]
+    assert answer.probabilities == pytest.approx(plain.probabilities, abs=0.02)
+    words = ("--backend", "onnx", "--task", "sst", "--abstain", "0.2")
+    assert command("predict", "graphs", *words, stdin="a\n").code == 0
+    done = command("predict", "small", *words, stdin="a\n")
+    said = "run `minbert calibrate` on the model, then export it with --format onnx; int8 keeps no calibration"
+    assert (done.code, done.err) == (2, f"error: task 'sst' is not calibrated; {said}\n")
+
+
 def test_int8_that_answers_otherwise_is_not_written(
     command: Command, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

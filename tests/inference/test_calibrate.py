@@ -116,7 +116,7 @@ def test_answers_given_when_abstaining_are_those_above_the_threshold(spec: Task)
         if taken is None:
             assert (line.answered, line.wrong) == (0, None)
             continue
-        kept = without_unsure(calibrated, answered, taken.above)
+        kept = without_unsure(calibrated, answered, taken, [""] * len(labels))
         np.testing.assert_array_equal(np.isnan(kept.values), sure <= taken.above)
         is_given = ~np.isnan(kept.values)
         assert is_given.mean() == pytest.approx(line.answered)

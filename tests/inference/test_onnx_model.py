@@ -201,7 +201,7 @@ def test_the_example_says_how_many_texts_it_needs(exported: Path) -> None:
 def test_int8_rounds_the_encoder_and_keeps_the_head(model: MultitaskModel) -> None:
     from minbert.inference import onnx_graph
 
-    graph = onnx_model.quantized(onnx_graph.task_graph(model, "features"))
+    graph = onnx_model.quantized(onnx_graph.task_graph(model, "features", model.tasks["features"]))
     kinds = {tensor.name: tensor.data_type for tensor in graph.graph.initializer}
     assert kinds["head.dense.weight"] == onnx.TensorProto.FLOAT
     rounded = {name.removesuffix("_quantized") for name, kind in kinds.items() if kind == onnx.TensorProto.UINT8}

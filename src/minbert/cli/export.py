@@ -110,7 +110,7 @@ def _compare(loaded: MultitaskModel, folder: Path, model: Path, data: Path | Non
     """Shows how int8 answers the dev rows. Raises ModelError where that differs by more than the bounds."""
     from minbert.cli.labelled import own_task, readings_of
     from minbert.cli.show import results
-    from minbert.inference.onnx_model import OnnxModel, agreement
+    from minbert.inference.onnx_model import OnnxModel, agreement, write_card
 
     unknown = None if data is not None else next((n for n in loaded.tasks if own_task(n, model) is None), None)
     if unknown is not None:
@@ -124,20 +124,17 @@ def _compare(loaded: MultitaskModel, folder: Path, model: Path, data: Path | Non
         found.append(agreement(name, loaded.tasks[name], ours, theirs))
     results.print(_table(found))
     unseen = [f"task '{name}' has no dev rows to compare int8 by" for name in loaded.tasks if name not in readings]
-    low = [f"task '{one.task}' {_valued(one)}, below {one.bound:.2f}" for one in found if not one.is_enough]
+    low = [
+        f"task '{one.task}' has {one.measure} {one.shown}, below {one.bound:.2f}" for one in found if not one.is_enough
+    ]
     if low or unseen:
         raise ModelError(f"int8 is not written: {several(low + unseen)}; take --format onnx")
+    write_card(loaded, folder, True, found)
 
 
 def _table(found: Sequence[Agreement]) -> Table:
-    from minbert.cli.show import number, table
+    from minbert.cli.show import table
 
     columns = ("task", "rows", "measure", "value", "at least")
-    rows = [(one.task, f"{one.rows:,}", one.measure, number(one.value, 4), f"{one.bound:.2f}") for one in found]
+    rows = [(one.task, f"{one.rows:,}", one.measure, one.shown, f"{one.bound:.2f}") for one in found]
     return table("int8 beside fp32 on dev", columns, rows)
-
-
-def _valued(one: Agreement) -> str:
-    from minbert.cli.show import number
-
-    return f"has {one.measure} {number(one.value, 4)}"

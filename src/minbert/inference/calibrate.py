@@ -42,7 +42,8 @@ class Fitted:
     """A calibration, and what it changes on the rows that it comes from.
 
     `nll` (in nats), `ece`, `ece_of_perfect` and `answered` are of classes: `nll` is a mean over decisions, the others
-    are of answers, a set as a whole. `covered` is the share of true scores within a margin that was found on other rows.
+    are of answers, a set as a whole. `covered` is the share of true scores within a margin that was found on other
+    rows.
     """
 
     calibration: Calibration
