@@ -8,10 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from minbert.errors import DataError, counted
-from minbert.holdout import folded
 
 if TYPE_CHECKING:
     from minbert.data import Reading
@@ -111,11 +108,13 @@ def unlearned(name: str, reading: Reading, data: Path | None, split: Split | Non
 
     Those left out are counted in a line. Raises DataError where they are more than half.
     """
+    import numpy as np
+
     from minbert.cli.show import messages
 
     known = _learned_texts(name, data, split, model)
     rows = [_key(texts) for texts in zip(*reading.examples.texts, strict=True)]
-    new = np.flatnonzero([row not in known for row in rows])
+    new = [place for place, row in enumerate(rows) if row not in known]
     left_out = len(rows) - len(new)
     if 2 * left_out > len(rows):
         raise DataError(
@@ -125,7 +124,7 @@ def unlearned(name: str, reading: Reading, data: Path | None, split: Split | Non
     if not left_out:
         return reading
     messages.print(f"task '{name}': left out {left_out:,} of {len(rows):,} rows that it learned from", soft_wrap=True)
-    return replace(reading, examples=reading.examples.take(new))
+    return replace(reading, examples=reading.examples.take(np.array(new)))
 
 
 def _learned_texts(name: str, data: Path | None, split: Split | None, model: Path) -> set[tuple[str, ...]]:
@@ -148,6 +147,8 @@ def _learned_texts(name: str, data: Path | None, split: Split | None, model: Pat
 
 def _key(texts: Sequence[str]) -> tuple[str, ...]:
     """What rows with the same texts share, but for case and blanks, and of a pair its order."""
+    from minbert.holdout import folded
+
     return tuple(sorted(map(folded, texts)))
 
 
