@@ -1,5 +1,7 @@
 """Temperatures, reliability, risks and margins: against planted values, other libraries, and over many draws."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -107,6 +109,24 @@ def test_chance_alone_is_what_honest_answers_show() -> None:
     assert more == pytest.approx(found / np.sqrt(10), rel=0.15)  # the bias goes with the square root of the rows
 
 
+@pytest.mark.parametrize("rows", [1, 14, 16, 301])
+def test_the_error_that_remains_is_that_of_draws_judged_one_by_one(rows: int) -> None:
+    sure = np.sort(np.random.default_rng(rows).uniform(0.3, 1, rows))
+    draws = np.random.default_rng(5).random((calibration.DRAWS, rows)) < sure
+    errors = [calibration.calibration_error(sure, draw) for draw in draws]
+    found = calibration.error_of_perfect(np.random.default_rng(6).permutation(sure), np.random.default_rng(5))
+    assert found == pytest.approx(float(np.mean(errors)))
+
+
+def test_the_error_that_remains_takes_the_memory_of_one_draw() -> None:
+    sure = np.random.default_rng(1).uniform(0.5, 1, 50_000)
+    tracemalloc.start()
+    calibration.error_of_perfect(sure, np.random.default_rng(2))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * sure.nbytes  # of 200 draws at once it was 200 times
+
+
 @given(st.lists(st.tuples(st.sampled_from([0.5, 0.6, 0.75, 0.9, 1.0]), st.booleans()), min_size=1, max_size=300))
 def test_risks_are_counted_strictly_above_each_threshold(rows: list[tuple[float, bool]]) -> None:
     sure, right = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
@@ -130,6 +150,15 @@ def test_the_first_share_that_no_mistake_can_show_takes_so_many_answers() -> Non
     for answers, is_enough in ((58, False), (59, True)):
         none_wrong = Risks([0.5], [answers], [0])
         assert (calibration.threshold(none_wrong, 0.05) is not None) == is_enough
+
+
+@pytest.mark.parametrize(("rows", "first"), [(1000, 234), (400, 200), (100, 59), (58, None)])
+def test_the_first_test_is_on_four_times_the_fewest_answers_or_half_of_all(rows: int, first: int | None) -> None:
+    """At 5 %, whose fewest are 59: 59 >= log(0.05) / log(0.95) = 58.4, and 4 times that is 233.6."""
+    counts = list(range(1, rows + 1))
+    found = Risks([1 - count / (rows + 1) for count in counts], counts, [1] * rows)
+    tested = calibration.first_tested(found, 0.05)
+    assert (None if tested is None else tested.answered) == first
 
 
 def test_a_sequence_of_tests_ends_at_the_first_that_fails() -> None:

@@ -419,19 +419,35 @@ def test_a_calibration_is_saved_with_the_model_and_stands_in_its_card(model: Mul
 
 def test_a_model_abstains_for_python_too(model: MultitaskModel) -> None:
     texts = ["a good film", "the cat sat", "dull"]
+    spec = model.tasks["sst"]
     sure = sorted(max((one.probabilities or {}).values()) for one in model.predict("sst", texts))
     found = Calibration(rows=400, files={}, above=[sure[0], 0.0], answered=[200, 400], wrong=[0, 200])
     model.tasks["sst"] = model.tasks["sst"].model_copy(update={"calibration": found})
     before = [one.answer for one in model.predict("sst", texts)]
-    threshold = model.abstain("sst", 0.05)
+    threshold = model.threshold("sst", 0.05)
     assert threshold is not None
     assert threshold.above == sure[0]
-    after = model.predict("sst", texts)
+    after = model.predict("sst", texts, abstain=0.05)
     assert [one.answer for one in after].count("?") == 1
     for old, one in zip(before, after, strict=True):
         assert one.answer == ("?" if max((one.probabilities or {}).values()) <= sure[0] else old)
+    assert [one.answer for one in model.predict("sst", texts)] == before  # asked once, it is not so from then on
+    encoded = model.encode("sst", Examples(["0", "1", "2"], [texts]))
+    assert not np.isnan(model.predict_encoded("sst", encoded).values).any()
+    model.tasks["sst"] = spec
     with pytest.raises(InputError, match=r"this model has no task 'sts2' \(did you mean 'sts'\?\)"):
-        model.abstain("sts2", 0.05)
+        model.predict("sts2", [("a", "b")], abstain=0.05)
+
+
+def test_a_blank_text_is_left_to_a_person_where_the_model_may_abstain(model: MultitaskModel) -> None:
+    spec = model.tasks["sst"]
+    found = Calibration(rows=400, files={}, above=[0.0], answered=[400], wrong=[0])
+    model.tasks["sst"] = spec.model_copy(update={"calibration": found})
+    texts = ["dull", "", " \t"]
+    assert [one.answer == "?" for one in model.predict("sst", texts, abstain=0.05)] == [False, True, True]
+    assert [one.note for one in model.predict("sst", texts, abstain=0.05)] == ["", "empty", "empty"]
+    assert "?" not in [one.answer for one in model.predict("sst", texts)]
+    model.tasks["sst"] = spec
 
 
 def test_the_example_of_a_card_runs(model: MultitaskModel, tmp_path: Path) -> None:

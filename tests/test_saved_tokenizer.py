@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from tokenizers.models import WordPiece
 from transformers import AutoTokenizer
@@ -36,8 +36,9 @@ def _unlike_bert(folder: Path, **parts: object) -> Tokenizer:
         lambda folder: _unlike_bert(folder, normalizer=normalizers.Sequence([normalizers.NFKC()])),
         lambda folder: _unlike_bert(folder, pre_tokenizer=pre_tokenizers.WhitespaceSplit()),
         lambda folder: _unlike_bert(folder, model=_short_words(folder)),
+        lambda folder: _turned(_bert_tokenizer(folder)),
     ],
-    ids=["uncased", "cased", "accents", "chinese", "normalizer", "words", "short words"],
+    ids=["uncased", "cased", "accents", "chinese", "normalizer", "words", "short words", "template"],
 )
 def test_transformers_cuts_texts_as_the_saved_tokenizer_does(made: Callable[[Path], Tokenizer], tmp_path: Path) -> None:
     tokenizer = made(tmp_path)
@@ -47,6 +48,13 @@ def test_transformers_cuts_texts_as_the_saved_tokenizer_does(made: Callable[[Pat
     assert [theirs(text)["input_ids"] for text in texts] == [tokenizer.encode(text).ids for text in texts]
     assert theirs.model_max_length == 40
     assert theirs.pad_token == "[PAD]"
+
+
+def _turned(tokenizer: Tokenizer) -> Tokenizer:
+    """[SEP] before the text in place of after it; of no text it is [CLS] [SEP] as BERT's."""
+    special = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] [SEP] $A", special_tokens=special)
+    return tokenizer
 
 
 def _short_words(folder: Path) -> WordPiece:

@@ -44,9 +44,11 @@ class Prediction:
 class Answering(ABC):
     """What answers by tasks, whatever runs it. `tasks` must be complete (`Task.completed`)."""
 
+    calibrating = answers.CALIBRATING
+    """How a task that is not calibrated would be, for a message."""
+
     def __init__(self, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> None:
         self.tokenizer, self.tasks = tokenizer, dict(tasks)
-        self._answers_above: dict[str, float] = {}
 
     @property
     @abstractmethod
@@ -71,19 +73,14 @@ class Answering(ABC):
 
     def predict_encoded(self, task: str, encoded: Encoded) -> Predictions:
         """Answers in the order of the examples."""
-        spec = self.tasks[task]
-        predicted = answers.from_outputs(spec, encoded.ids, self.outputs(task, encoded), encoded.labels)
-        above = self._answers_above.get(task)
-        return predicted if above is None else answers.without_unsure(spec, predicted, above)
+        return answers.from_outputs(self.tasks[task], encoded.ids, self.outputs(task, encoded), encoded.labels)
 
-    def abstain(self, task: str, alpha: float) -> Threshold | None:
-        """From here on the task answers "?" where it is not sure enough that at most `alpha` of its answers are wrong.
+    def threshold(self, task: str, alpha: float) -> Threshold | None:
+        """The confidence that an answer needs so that at most `alpha` of them are wrong; None where none is enough.
 
-        Gives the confidence that an answer needs; None where there is no such, and every answer is "?".
+        Raises InputError or ModelError where that cannot be asked.
         """
-        found = answers.threshold(task, self._known(task), alpha)
-        self._answers_above[task] = 1.0 if found is None else found.above
-        return found
+        return answers.threshold(task, self._known(task), alpha, self.calibrating)
 
     def _known(self, task: str) -> Task:
         if task not in self.tasks:
@@ -92,13 +89,16 @@ class Answering(ABC):
             )
         return self.tasks[task]
 
-    def predict(self, task: str, inputs: Inputs | Frame) -> list[Prediction]:
+    def predict(self, task: str, inputs: Inputs | Frame, abstain: float | None = None) -> list[Prediction]:
         """One Prediction per input, in order. A pair task takes pairs of texts, any other task texts; both take a table
         of pandas, polars or datasets that has the task's text columns.
 
-        Raises InputError for an unknown task or an input of another shape; a blank text has an answer, with a note.
+        With `abstain`, a share of wrong answers, a calibrated task answers "?" where it is not sure enough for that
+        and to blank texts, which else have an answer with a note. Raises InputError for an unknown task or an input of
+        another shape, and what `threshold` raises.
         """
-        self._known(task)
+        spec = self._known(task)
+        found = None if abstain is None else self.threshold(task, abstain)
         given = self._from_frame(task, inputs) if is_frame(inputs) else cast(Inputs, inputs)
         columns = self._columns(task, given)
         if len(given) == 0:
@@ -106,6 +106,8 @@ class Answering(ABC):
         examples = Examples([str(i) for i in range(len(given))], columns)
         encoded = self.encode(task, examples)
         predicted, notes = self.predict_encoded(task, encoded), self.notes(encoded, examples)
+        if abstain is not None:
+            predicted = answers.without_unsure(spec, predicted, found, notes)
         return [self._prediction(task, predicted, i, note) for i, note in enumerate(notes)]
 
     def notes(self, encoded: Encoded, examples: Examples) -> list[str]:

@@ -101,8 +101,12 @@ def calibration_error(confidence: Array, right: Truth, bins: int = BINS) -> floa
 def error_of_perfect(confidence: Array, generator: np.random.Generator) -> float:
     """The ECE that remains, on average, where each answer is right with just its confidence: chance alone, which grows
     as bins get fewer answers."""
-    right = generator.random((DRAWS, len(confidence))) < confidence
-    return float(np.mean([calibration_error(confidence, one) for one in right]))
+    rising = np.sort(confidence)  # once for all draws: which answers fall into a bin depends on it alone
+    starts = np.cumsum([0, *map(len, np.array_split(rising, min(BINS, len(rising))))])[:-1]
+    errors = [
+        np.abs(np.add.reduceat((generator.random(len(rising)) < rising) - rising, starts)).sum() for _ in range(DRAWS)
+    ]
+    return float(np.mean(errors)) / len(rising)
 
 
 @dataclass(frozen=True)
@@ -141,27 +145,38 @@ def risks(confidence: Array, right: Truth) -> Risks:
 def threshold(found: Risks, alpha: float) -> Threshold | None:
     """The lowest threshold at which, with confidence 1 - DELTA, at most alpha of new answers above it are wrong.
 
-    Thresholds are tested from the highest down until one fails (fixed-sequence testing: Angelopoulos et al. 2021), each
-    by the upper end of Clopper and Pearson's interval; so no test costs another. That holds where surer answers are
-    right more often, and new examples are like these. None where the first test fails, or examples are too few.
+    Thresholds are tested from the one that `first_tested` gives down until one fails (fixed-sequence testing:
+    Angelopoulos et al. 2021), each by the upper end of Clopper and Pearson's interval; so no test costs another. That
+    holds where surer answers are right more often, and new examples are like these. None where the first test fails, or
+    examples are too few.
     """
     answered, wrong = np.array(found.answered), np.array(found.wrong)
     passed = risk_bound(wrong, answered) <= alpha
-    tested = np.flatnonzero(answered >= _first(alpha, answered[-1]))
+    tested = _tested(found, alpha)
     places = tested[: np.argmin(np.append(passed[tested], False))]
-    if not len(places):
-        return None
-    last = int(places[-1])
-    return Threshold(found.above[last], found.answered[last], found.wrong[last])
+    return _at(found, int(places[-1])) if len(places) else None
 
 
-def _first(alpha: float, answers: int) -> float:
-    """How many answers the first test is made on; it may depend on how many there are, and not on which are wrong.
+def first_tested(found: Risks, alpha: float) -> Threshold | None:
+    """The threshold that the sequence of tests begins with; None where examples are too few for any test to pass.
 
-    With the fewest that can pass, one mistake among the surest answers ends the sequence, whatever follows.
+    It may depend on how many answers there are, and not on which are wrong. With the fewest answers that can pass, n0 =
+    log(DELTA) / log(1 - alpha), one mistake among the surest would end the sequence, whatever follows; so it begins
+    with 4 n0 of them, or half of all where that is less, but never with fewer than n0.
     """
+    tested = _tested(found, alpha)
+    return _at(found, int(tested[0])) if len(tested) else None
+
+
+def _tested(found: Risks, alpha: float) -> Places:
+    """The places of the thresholds that are tested, in this order."""
+    answered = np.array(found.answered)
     least = math.log(DELTA) / math.log1p(-alpha)  # with fewer not even no mistake is enough
-    return max(least, min(4 * least, answers / 2))
+    return np.flatnonzero(answered >= max(least, min(4 * least, answered[-1] / 2)))
+
+
+def _at(found: Risks, place: int) -> Threshold:
+    return Threshold(found.above[place], found.answered[place], found.wrong[place])
 
 
 def risk_bound(wrong: Places, answered: Places) -> Array:

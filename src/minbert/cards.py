@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from minbert.errors import shown
 from minbert.tasks import Task
 
-HEAD = """---
+TASKS = "One BERT encoder with a head for each task:"
+SCORES = "## Scores on dev"
+HEAD = f"""---
 library_name: minbert
 tags: [bert, multi-task, sentence-classification, sentence-similarity]
 ---
 
 # A minbert model
 
-One BERT encoder with a head for each task:
+{TASKS}
 """
 USE = """
 ```python
@@ -73,9 +75,19 @@ def exported(library: str, title: str, use: str, card: str | None) -> str:
     return f"{head}\n{re.sub(f'{start}.*?{end}', '', own, flags=re.DOTALL)}"
 
 
+def without(title: str, text: str) -> str:
+    """A card without the section of this title."""
+    return re.sub(rf"\n{title}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
+
+
+def without_tasks(text: str) -> str:
+    """A card without the table of the heads and their tasks."""
+    return re.sub(rf"{TASKS}\n\n(\|.*\n)*", "The encoder of a model with heads for tasks, without these.\n", text)
+
+
 def with_calibration(text: str, tasks: Mapping[str, Task]) -> str:
     """A card with a section on the tasks that are calibrated, in place of an earlier one; the rest stays as it is."""
-    rest = re.sub(rf"\n{CALIBRATION}\n.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
+    rest = without(CALIBRATION, text)
     lines = ["", CALIBRATION, "", "| task | rows | of | found |", "|---|--:|---|---|"]
     for name, task in tasks.items():
         if (found := task.calibration) is not None:

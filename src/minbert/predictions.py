@@ -4,6 +4,7 @@ Letters in shapes: N examples, K outputs or classes.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,10 +80,13 @@ def confidence(task: Task, probabilities: Array) -> Array:
     return np.asarray(probabilities.max(axis=1))
 
 
-def threshold(name: str, task: Task, alpha: float) -> Threshold | None:
+CALIBRATING = "run `minbert calibrate` on the model first"
+
+
+def threshold(name: str, task: Task, alpha: float, remedy: str = CALIBRATING) -> Threshold | None:
     """The confidence above which at most `alpha` of a calibrated task's answers are wrong; None where there is none.
 
-    Raises InputError or ModelError where that cannot be asked.
+    Raises InputError or ModelError where that cannot be asked; `remedy` is how the task would be calibrated.
     """
     if not 0 < alpha < 1:
         raise InputError(f"abstaining by {alpha:g}: give a share of wrong answers between 0 and 1, such as 0.05")
@@ -94,7 +98,7 @@ def threshold(name: str, task: Task, alpha: float) -> Threshold | None:
     if UNSURE in (task.labels or ()):
         raise ModelError(f"task '{name}' has a class '{UNSURE}', which is how abstaining is written; name it otherwise")
     if task.calibration is None:
-        raise ModelError(f"task '{name}' is not calibrated; run `minbert calibrate` on the model first")
+        raise ModelError(f"task '{name}' is not calibrated; {remedy}")
     return calibration.threshold(task.calibration.risks, alpha)
 
 
@@ -105,10 +109,14 @@ def smallest_share(task: Task) -> float | None:
     return next((share for share in shares if calibration.threshold(task.calibration.risks, share)), None)
 
 
-def without_unsure(task: Task, predictions: Predictions, above: float) -> Predictions:
-    """The predictions with NaN for every answer whose confidence is not above the threshold."""
-    sure = confidence(task, predictions.scores) > above
-    return replace(predictions, values=np.where(sure, predictions.values, np.nan))
+def without_unsure(task: Task, predictions: Predictions, found: Threshold | None, notes: Sequence[str]) -> Predictions:
+    """The predictions with NaN for every answer whose confidence is not above the threshold, and to a blank text.
+
+    `notes` [N] are what each answer should be read with; without a threshold no answer is sure.
+    """
+    says = np.array([note != "empty" for note in notes], dtype=bool)  # nothing was calibrated on blank texts
+    sure = confidence(task, predictions.scores) > (1.0 if found is None else found.above)
+    return replace(predictions, values=np.where(sure & says, predictions.values, np.nan))
 
 
 def metric_input(task: Task, predictions: Predictions) -> Array:

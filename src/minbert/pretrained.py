@@ -136,6 +136,7 @@ def _about(tokenizer: Tokenizer) -> dict[str, object]:
     is_bert = normalizer.get("type") == "BertNormalizer" and normalizer["clean_text"]
     is_bert = is_bert and made["pre_tokenizer"] == {"type": "BertPreTokenizer"}
     is_bert = is_bert and WORDPIECE.items() <= model.items() and model["max_input_chars_per_word"] == LONGEST_WORD
+    is_bert = is_bert and has_berts_template(tokenizer)
     special = {f"{name.lower()}_token": f"[{name}]" for name in ("UNK", "SEP", "PAD", "CLS", "MASK")}
     known = {key: token for key, token in special.items() if tokenizer.token_to_id(token) is not None}
     if not is_bert:
@@ -143,6 +144,13 @@ def _about(tokenizer: Tokenizer) -> dict[str, object]:
     letters = {"do_lower_case": normalizer["lowercase"], "strip_accents": normalizer["strip_accents"]}
     chinese = {"tokenize_chinese_chars": normalizer["handle_chinese_chars"]}
     return {"tokenizer_class": "BertTokenizer", **known, **letters, **chinese}
+
+
+def has_berts_template(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer writes [CLS] text [SEP] around every text, all of type 0."""
+    made = tokenizer.encode("a")
+    first, *inside, last = made.tokens
+    return (first, last) == ("[CLS]", "[SEP]") and not {first, last} & set(inside) and not any(made.type_ids)
 
 
 def write_weights(tensors: Mapping[str, Tensor], file: Path) -> None:
@@ -225,6 +233,11 @@ def _wordpiece(folder: Path) -> Tokenizer:
 
 def _config(folder: Path) -> BertConfig:
     if not (folder / "config.json").is_file():
+        if any(folder.glob("*.onnx")):
+            raise ModelError(
+                f"{folder} holds ONNX graphs, which `minbert predict --backend onnx` and OnnxModel open; here name the "
+                "model that they were exported from"
+            )
         raise ModelError(f"{folder} holds no config.json; name the folder of a BERT checkpoint or of a run")
     values = _json(folder / "config.json")
     for key, needed in (

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from minbert.cards import SCORES
 from minbert.evaluation import Evaluation
 from minbert.jobs import Job
 
@@ -17,7 +18,7 @@ def about_training(job: Job, step: int, evaluation: Evaluation) -> str:
     lines += _table(["task", "split", "rows", "left out", "files"], _rows(job))
     if evaluation.scores:
         columns = ["task", "metric", "score", "interval", "always the best one answer", "rows"]
-        lines += ["", "## Scores on dev", "", NOTE.format(step), "", *_table(columns, _scores(evaluation))]
+        lines += ["", SCORES, "", NOTE.format(step), "", *_table(columns, _scores(evaluation))]
     return "\n".join(lines) + "\n"
 
 

@@ -78,6 +78,34 @@ def test_int8_prints_how_it_agrees_on_dev(command: Command, trained: Path) -> No
     assert all(float(row[-2]) >= float(row[-1]) for row in rows.values())
 
 
+def test_int8_keeps_no_calibration_and_its_card_says_what_the_scores_are_of(
+    command: Command, trained: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert command("calibrate", run).code == 0
+    for kind, place in (("onnx", "graphs"), ("onnx-int8", "small")):
+        done = command("export", run, "--format", kind, "--output", place)
+        assert done.code == 0, done.err
+        stored = json.loads((tmp_path / place / "tasks.json").read_text())
+        assert ["calibration" in task for task in stored.values()] == [kind == "onnx"] * 3
+    graphs, small = ((tmp_path / place / "README.md").read_text() for place in ("graphs", "small"))
+    assert "## Calibration by" in graphs
+    assert "## Calibration by" not in small
+    assert "Scores below are of the model in fp32; in int8 some answers differ." in small
+    table = small.partition("## int8 beside fp32 on dev")[2].partition("# A minbert model")[0]
+    printed = [line.split() for line in done.out.splitlines() if line.strip().startswith(("sst", "para", "sts"))]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines() if row.startswith("|")]
+    assert [" ".join(row).split() for row in cells[2:]] == printed
+    plain = MultitaskModel.from_pretrained(trained).predict("sst", [TEXT])[0]
+    answer = onnx_model.OnnxModel.from_pretrained("small").predict("sst", [TEXT])[0]
+    assert answer.probabilities == pytest.approx(plain.probabilities, abs=0.02)
+    words = ("--backend", "onnx", "--task", "sst", "--abstain", "0.2")
+    assert command("predict", "graphs", *words, stdin="a\n").code == 0
+    done = command("predict", "small", *words, stdin="a\n")
+    said = "run `minbert calibrate` on the model, then export it with --format onnx; int8 keeps no calibration"
+    assert (done.code, done.err) == (2, f"error: task 'sst' is not calibrated; {said}\n")
+
+
 def test_int8_that_answers_otherwise_is_not_written(
     command: Command, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +163,32 @@ def test_nothing_but_an_export_is_replaced_and_that_when_told(command: Command, 
         )
     assert (tmp_path / "mine" / "heads.safetensors").is_file()
     assert command(*words, "file/below").err.startswith("error: file/below cannot be written: ")
+
+
+def test_a_folder_of_another_tool_is_left_alone(command: Command, trained: Path, tmp_path: Path) -> None:
+    """As SentenceTransformer.save, and a program that has graphs and tasks of its own, leave them."""
+    theirs = {"vectors": "modules.json", "graphs": "tasks.json"}
+    for place, file in theirs.items():
+        (tmp_path / place).mkdir()
+        (tmp_path / place / file).write_text("{}")
+    (tmp_path / "vectors" / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "cosine"}')
+    (tmp_path / "graphs" / "net.onnx").write_text("")
+    for place, file in theirs.items():
+        done = command("export", trained, "--format", "sentence-transformers", "--output", place, "--force")
+        assert (done.code, (tmp_path / place / file).read_text()) == (2, "{}")
+        assert done.err == f"error: {place} exists and is no export of minbert's; name another --output\n"
+
+
+def test_a_model_is_not_written_over_itself(command: Command, trained: Path, tmp_path: Path) -> None:
+    command("export", trained, "--format", "sentence-transformers", "--output", "v/one")
+    words = ("export", "v/one", "--format", "sentence-transformers", "--force", "--output")
+    for place in ("v/one", "v/one/two", "v"):
+        done = command(*words, place)
+        said = f"--output {place} is the model's own folder, inside it or around it; name another --output"
+        assert (done.code, done.err) == (2, f"error: {said}\n")
+    assert sorted(path.name for path in (tmp_path / "v").iterdir()) == ["one"]
+    assert command(*words, "v/other").code == 0
+    assert command(*words, "v/other").code == 0  # an export of ours is replaced
 
 
 def test_a_folder_of_graphs_says_how_it_is_opened(command: Command, trained: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -109,7 +110,7 @@ def test_similar_gives_the_nearest_rows_of_every_query(command: Command, trained
     options = ["--query", asked[0], "--query", asked[1], "--task", "para", "--top", 3]
     done = command("similar", trained, *words(rows, *options, "--json"))
     found = [json.loads(line) for line in done.out.splitlines()]
-    assert list(found[0]) == ["query", "query_text", "rank", "row", "id", "text", "cosine", "probability"]
+    assert list(found[0]) == ["query", "query_text", "rank", "row", "id", "text", "cosine", "probability", "note"]
     assert [(one["query"], one["query_text"], one["rank"]) for one in found] == [
         (number, text, rank) for number, text in enumerate(asked, start=1) for rank in (1, 2, 3)
     ]
@@ -192,9 +193,73 @@ def test_more_texts_than_are_compared_are_refused_before_they_are_embedded(
     monkeypatch.setattr(search, "LIMIT", 4)
     monkeypatch.setattr(minbert.MultitaskModel, "embed", None)
     monkeypatch.setattr(minbert.MultitaskModel, "pool_once", None)
-    done = command("similar", trained, *words(rows, "--query", "x", "--task", "para"))
+    done = command("duplicates", trained, *words(rows, "--task", "para"))
     assert done.code == 2
     assert "rows.csv: 5 texts are more than the 4 that are compared with each other; search in parts" in done.err
+
+
+def test_queries_by_texts_are_limited_and_not_texts_alone(
+    command: Command, trained: Path, rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "LIMIT", 4)
+    monkeypatch.setattr(search, "COMPARISONS", 5)
+    assert command("similar", trained, *words(rows, "--query", "x", "--task", "para")).code == 0
+    monkeypatch.setattr(minbert.MultitaskModel, "embed", None)
+    monkeypatch.setattr(minbert.MultitaskModel, "pool_once", None)
+    done = command("similar", trained, *words(rows, "--query", "x", "--query", "y", "--task", "para"))
+    said = "rows.csv: 2 queries by 5 texts are more than 5 comparisons; search in parts"
+    assert (done.code, done.err.splitlines()[-1]) == (2, f"error: {said}")
+
+
+@pytest.mark.parametrize("told", [(), ("--task", "para")], ids=["cosine", "head"])
+def test_pairs_of_cut_texts_are_noted_and_counted(
+    command: Command, trained: Path, tiny_encoder: Path, told: tuple[str, ...]
+) -> None:
+    """The tiny model takes 40 tokens; two texts differ after them alone."""
+    start = "the cat sat " * 20
+    pl.DataFrame({"text": [start + "good", start + "bad", "the cat sat", "a cat sat"]}).write_csv("long.csv")
+    model = trained if told else tiny_encoder
+    at = ("--threshold", "0", "--min-cosine", "-1", "--json", *told)
+    done = command("duplicates", model, "--input", "long.csv", *at)
+    found = {(one["row_1"], one["row_2"]): one["note"] for one in map(json.loads, done.out.splitlines())}
+    assert found[1, 2] == "truncated"
+    assert all(note == ("truncated" if rows[0] <= 2 else "") for rows, note in found.items())
+    cut = sum(note == "truncated" for note in found.values())
+    assert f"among 4 rows, {cut} truncated; texts are cut at 40 tokens" in " ".join(done.err.split())
+    done = command("similar", model, "--input", "long.csv", "--query", "a cat", "--top", "4", "--json", *told)
+    hits = {one["row"]: one["note"] for one in map(json.loads, done.out.splitlines())}
+    assert hits == {1: "truncated", 2: "truncated", 3: "", 4: ""}
+    assert "4 answers among 4 rows, 2 truncated; texts are cut at 40 tokens" in " ".join(done.err.split())
+
+
+def test_a_threshold_below_the_least_cosine_counts_where_the_cosine_decides(
+    command: Command, tiny_encoder: Path, rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four different texts one pair has a cosine of 1, one of 0.4, and the others less than 0."""
+    angles = np.array([0.0, np.arccos(0.4), np.pi, np.pi])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    monkeypatch.setattr(minbert.MultitaskModel, "embed", lambda self, texts, **how: vectors[: len(texts)])
+
+    def number_of(*told: object) -> int:
+        done = command("duplicates", tiny_encoder, *words(rows, "--json", *told))
+        return sum(json.loads(line)["note"] != "same text" for line in done.out.splitlines())
+
+    assert number_of("--threshold", "0.3") == 2
+    assert number_of("--threshold", "0.3", "--min-cosine", "0.5") == 1
+    assert number_of("--threshold", "0.5", "--min-cosine", "0.3") == 1
+    assert number_of() == 1
+
+
+def test_rows_with_all_their_neighbours_above_the_threshold_are_counted(
+    command: Command, tiny_encoder: Path, rows: str
+) -> None:
+    done = command("duplicates", tiny_encoder, *words(rows, "--threshold", "-1", "--neighbours", "2"))
+    said = "4 rows had all 2 neighbours above the threshold: more may exist; raise --neighbours"
+    assert said in done.err.splitlines()
+    done = command("duplicates", tiny_encoder, *words(rows, "--threshold", "-1", "--neighbours", "3"))
+    assert "more may exist" not in done.err  # there are three others
+    done = command("duplicates", tiny_encoder, *words(rows, "--threshold", "0.99999", "--neighbours", "1"))
+    assert "2 rows had all 1 neighbour above the threshold: more may exist; raise --neighbours" in done.err
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
@@ -239,8 +304,10 @@ def test_the_columns_and_defaults_are_those_of_the_page(page: Command, trained: 
     for kind, threshold in THRESHOLDS.items():
         assert re.search(rf"\| `{kind}`[^|]* \| {threshold} \|", PAGE)
     defaults = {name: one.default for name, one in inspect.signature(cli_search.duplicates).parameters.items()}
-    assert (defaults["neighbours"], defaults["min_cosine"]) == (search.NEIGHBOURS, search.MIN_COSINE)
+    assert defaults["neighbours"] == search.NEIGHBOURS
     assert inspect.signature(cli_search.similar).parameters["top"].default == search.NEIGHBOURS
+    about = inspect.signature(cli_search.duplicates, eval_str=True).parameters["min_cosine"].annotation
+    assert f"({search.MIN_COSINE};" in about.__metadata__[0].help
     shown = " ".join(re.sub("[│ ]+", " ", page("duplicates", "--help").out).split())
     assert "probability ({probability}), cosine without a pair task ({cosine})".format(**THRESHOLDS) in shown
     assert all(option in shown for option in ("--neighbours", "--min-cosine", "--threshold", "--label", "--task"))

@@ -85,6 +85,24 @@ def test_a_planted_model_becomes_honest_and_keeps_its_answers(spec: Task, temper
     np.testing.assert_array_equal(after.scores, honest.scores)
 
 
+def test_the_error_of_sets_is_of_sets_as_a_whole() -> None:
+    """Of three classes that always come together the product says too little, though each alone is honest."""
+    generator = np.random.default_rng(3)
+    honest = generator.normal(0, 2, (4000, 1)).repeat(3, axis=1)
+    labels = (generator.random((4000, 1)) < expit(honest[:, :1]))[:, 0] * 7.0
+    found = fit(TAGS, honest, labels)
+    probabilities = expit(honest)
+    sure = np.maximum(probabilities, 1 - probabilities).prod(axis=1)
+    bins = np.array_split(np.argsort(sure, kind="stable"), 15)
+    right = (honest[:, 0] > 0) == (labels == 7)
+    error = sum(len(part) * abs(right[part].mean() - sure[part].mean()) for part in bins) / len(sure)
+    assert found.ece is not None
+    assert found.ece_of_perfect is not None
+    assert found.ece.before == pytest.approx(error)
+    assert found.calibration.temperature == pytest.approx(1, abs=0.1)
+    assert found.ece.after > 3 * found.ece_of_perfect
+
+
 @pytest.mark.parametrize("spec", [MOOD, SAME, TAGS], ids=["classes", "one logit", "sets"])
 def test_answers_given_when_abstaining_are_those_above_the_threshold(spec: Task) -> None:
     outputs, labels = planted(spec, 2.0)
@@ -98,7 +116,7 @@ def test_answers_given_when_abstaining_are_those_above_the_threshold(spec: Task)
         if taken is None:
             assert (line.answered, line.wrong) == (0, None)
             continue
-        kept = without_unsure(calibrated, answered, taken.above)
+        kept = without_unsure(calibrated, answered, taken, [""] * len(labels))
         np.testing.assert_array_equal(np.isnan(kept.values), sure <= taken.above)
         is_given = ~np.isnan(kept.values)
         assert is_given.mean() == pytest.approx(line.answered)

@@ -18,7 +18,7 @@ from minbert.inference import onnx_model
 from minbert.inference.onnx_model import Agreement, OnnxModel, agreement
 from minbert.model import MultitaskModel
 from minbert.predictions import Predictions
-from minbert.pretrained import load_tokenizer
+from minbert.pretrained import load_tokenizer, locate
 from minbert.tasks import Task
 from minbert.text import Batch, pad
 
@@ -198,10 +198,30 @@ def test_the_example_says_how_many_texts_it_needs(exported: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "task near takes 2 text(s)\n")
 
 
+@pytest.mark.parametrize("words", [[], ["maen", "a text"], ["../mean", "a"]])
+def test_the_example_says_how_it_is_called_and_for_which_tasks(words: list[str], exported: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(exported / "example.py"), *words], check=False, capture_output=True, text=True
+    )
+    usage = 'usage: python example.py TASK "a text", or of a pair "one text" "the other"; tasks: '
+    assert (done.returncode, done.stderr) == (1, usage + ", ".join(sorted(TASKS)) + "\n")
+
+
+def test_a_folder_of_graphs_is_no_model_and_no_encoder(exported: Path) -> None:
+    said = (
+        f"{exported} holds ONNX graphs, which `minbert predict --backend onnx` and OnnxModel open; here name the model "
+        "that they were exported from"
+    )
+    for opened in (MultitaskModel.from_pretrained, MultitaskModel.from_encoder, locate):
+        with pytest.raises(ModelError) as refused:
+            opened(str(exported))
+        assert str(refused.value) == said
+
+
 def test_int8_rounds_the_encoder_and_keeps_the_head(model: MultitaskModel) -> None:
     from minbert.inference import onnx_graph
 
-    graph = onnx_model.quantized(onnx_graph.task_graph(model, "features"))
+    graph = onnx_model.quantized(onnx_graph.task_graph(model, "features", model.tasks["features"]))
     kinds = {tensor.name: tensor.data_type for tensor in graph.graph.initializer}
     assert kinds["head.dense.weight"] == onnx.TensorProto.FLOAT
     rounded = {name.removesuffix("_quantized") for name, kind in kinds.items() if kind == onnx.TensorProto.UINT8}

@@ -176,12 +176,15 @@ def test_texts_beyond_the_limit_are_refused(model: MultitaskModel, monkeypatch: 
         InputError, match="12 texts are more than the 11 that are compared with each other; search in parts"
     ):
         duplicates(model, [*TEXTS, "one more"], None)
-    with pytest.raises(InputError, match="12 texts are more than the 11"):
-        similar(model, TEXTS, ["more", " "], None)
+    monkeypatch.setattr(search, "COMPARISONS", 11)
+    assert similar(model, TEXTS, ["more", " "], None)
+    with pytest.raises(InputError, match=r"^2 queries by 11 texts are more than 11 comparisons; search in parts$"):
+        similar(model, TEXTS, ["more", "two"], None)
 
 
 def test_the_limit_is_as_documented() -> None:
     assert search.LIMIT == 100_000
+    assert search.COMPARISONS == 10_000_000_000
 
 
 def labelled(*labels: str) -> Task:

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Tokenizer, normalizers, processors
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from conftest import tiny_config, tiny_tokenizer
 from minbert.bert import Bert
+from minbert.cards import with_calibration
 from minbert.errors import ModelError
 from minbert.inference.st_layout import export
 from minbert.model import MultitaskModel
+from minbert.tasks import Calibration
 
 from .conftest import TEXTS
 
@@ -64,6 +66,34 @@ def test_the_card_says_the_pooling_and_keeps_what_the_models_card_says(model: Mu
     assert "## Limits" in card
     assert "MultitaskModel.from_pretrained" not in card  # it is no longer how this folder is opened
     assert card.count("---\n") == 2
+
+
+def test_what_is_of_tasks_alone_is_not_in_the_card(model: MultitaskModel, tmp_path: Path) -> None:
+    about = "\n## Training\n\nOn 17 rows.\n\n## Scores on dev\n\n| mean | 0.5 |\n"
+    model.save_pretrained(tmp_path / "model", about=about)
+    model = MultitaskModel.from_pretrained(tmp_path / "model")
+    found = Calibration(rows=40, files={"mine.csv": "0"}, temperature=1.5)
+    tasks = {"mean": model.tasks["mean"].model_copy(update={"calibration": found})}
+    model.card = with_calibration(model.card or "", tasks)
+    export(model, tmp_path / "out", "mean", False)
+    card = (tmp_path / "out" / "README.md").read_text()
+    for part in ("| task | kind |", "a head for each task", "## Scores on dev", "## Calibration by"):
+        assert part in model.card
+        assert part not in card
+    assert "The encoder of a model with heads for tasks, without these." in card
+    assert "## Training" in card
+    assert "## Limits" in card
+
+
+def test_a_tokenizer_with_another_template_is_refused(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer(tmp_path)
+    special = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] [SEP] $A", special_tokens=special)
+    model = MultitaskModel(Bert(tiny_config()), tokenizer, {})
+    said = r"^the tokenizer writes more than \[CLS\] text \[SEP\], which sentence-transformers would cut otherwise$"
+    with pytest.raises(ModelError, match=said):
+        export(model, tmp_path / "out", "mean", False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_tokenizer_without_padding_is_refused(tmp_path: Path) -> None:

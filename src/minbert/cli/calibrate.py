@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minbert.cli.labelled import files_of, learned_from, read_labelled, readings_of
+from minbert.cli.labelled import chosen_by, files_of, read_labelled, readings_of, unlearned
 from minbert.cli.train import ForceOption, SkipOption
 from minbert.cli.use import JsonOption, ModelArgument, TaskOption, chosen
 from minbert.errors import DataError, ModelError, counted
@@ -42,6 +42,8 @@ def calibrate(
     from minbert.cli.show import messages, results
     from minbert.model import TASKS, MultitaskModel, model_folder
 
+    if data is not None and input_file is not None:
+        raise DataError("--data says where dev files lie, and --input names a file itself; give one of the two")
     folder = model_folder(model)
     check_place(folder / TASKS)
     with _held(model):
@@ -58,13 +60,21 @@ def calibrate(
     for name, of in fitted.items():
         for warning in of.warnings:
             messages.print(f"warning: task '{name}': {warning}", soft_wrap=True)
-    if input_file is None:
+    if input_file is None or _have_chosen(fitted, model):
         messages.print(
             "the model was chosen by these rows too, so all of this is a little too good for it; rows that nothing was "
             "chosen by are better: --task TASK --input FILE",
             soft_wrap=True,
         )
     messages.print(f"calibrated {', '.join(fitted)} in {folder / TASKS}; no answer changes", soft_wrap=True)
+
+
+def _have_chosen(fitted: Mapping[str, Fitted], model: Path) -> bool:
+    """Whether some task is calibrated by a file that the model was chosen by, under whatever name."""
+    from minbert.runs import digest
+
+    dev = {digest(file) for name in fitted for file in chosen_by(name, model)}
+    return any(found in dev for of in fitted.values() for found in of.calibration.files.values())
 
 
 def _held(model: Path) -> contextlib.AbstractContextManager[None]:
@@ -100,15 +110,9 @@ def _fit(
         files = {names[0]: [input_file]}
     fitted: dict[str, Fitted] = {}
     for name, reading in readings.items():
-        known = {digest(file) for file in learned_from(name, None if input_file else "dev", model)}
-        for file in files[name]:
-            if digest(file) in known:
-                raise DataError(
-                    f"{file} is what task '{name}' learned from, and there it is surer than of new texts; calibrate it "
-                    f"by other labelled rows: --task {name} --input FILE"
-                )
+        new = unlearned(name, reading, data, None if input_file else "dev", model)
         digests = {file.name: digest(file) or "" for file in files[name]}
-        fitted[name] = fit(loaded, name, loaded.encode(name, reading.examples), digests)
+        fitted[name] = fit(loaded, name, loaded.encode(name, new.examples), digests)
     return fitted
 
 

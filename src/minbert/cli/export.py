@@ -44,7 +44,7 @@ def export(
     from minbert.files import replacing_folder
 
     _check_options(file_format, pooling is not None or normalize, data is not None or skip_bad_rows)
-    _may_replace(output, force)
+    _may_replace(output, model, force)
     if file_format == "sentence-transformers":
         from minbert.cli.show import messages
         from minbert.inference import st_layout
@@ -69,20 +69,27 @@ def _check_options(file_format: Format, for_vectors: bool, for_int8: bool) -> No
         raise DataError("--data and --skip-bad-rows go with --format onnx-int8, which is compared on dev")
 
 
-def _may_replace(output: Path, force: bool) -> None:
-    """Raises RunError where a folder would replace something unasked, or anything but an earlier export."""
+def _may_replace(output: Path, model: str, force: bool) -> None:
+    """Raises RunError where a folder would replace something unasked, the model, or anything but an earlier export."""
     from minbert.files import check_place
 
+    place, source = output.resolve(), Path(model).resolve()
+    if source.exists() and (place.is_relative_to(source) or source.is_relative_to(place)):
+        raise RunError(f"--output {output} is the model's own folder, inside it or around it; name another --output")
     check_place(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    is_export = (output / "modules.json").is_file() or (
-        (output / "tasks.json").is_file() and any(output.glob("*.onnx"))
-    )
-    if not is_export:
+    if not _is_export(output):
         raise RunError(f"{output} exists and is no export of minbert's; name another --output")
     if not force:
         raise RunError(f"{output} exists already; --force replaces it")
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder holds what `export` alone writes: other tools have a modules.json, too, and other *.onnx."""
+    from minbert.inference import onnx_model, st_layout
+
+    return st_layout.is_export(folder) or onnx_model.is_export(folder)
 
 
 def _export_onnx(model: Path, output: Path, int8: bool, data: Path | None, skip_bad_rows: bool) -> None:
@@ -103,7 +110,7 @@ def _compare(loaded: MultitaskModel, folder: Path, model: Path, data: Path | Non
     """Shows how int8 answers the dev rows. Raises ModelError where that differs by more than the bounds."""
     from minbert.cli.labelled import own_task, readings_of
     from minbert.cli.show import results
-    from minbert.inference.onnx_model import OnnxModel, agreement
+    from minbert.inference.onnx_model import OnnxModel, agreement, write_card
 
     unknown = None if data is not None else next((n for n in loaded.tasks if own_task(n, model) is None), None)
     if unknown is not None:
@@ -117,20 +124,17 @@ def _compare(loaded: MultitaskModel, folder: Path, model: Path, data: Path | Non
         found.append(agreement(name, loaded.tasks[name], ours, theirs))
     results.print(_table(found))
     unseen = [f"task '{name}' has no dev rows to compare int8 by" for name in loaded.tasks if name not in readings]
-    low = [f"task '{one.task}' {_valued(one)}, below {one.bound:.2f}" for one in found if not one.is_enough]
+    low = [
+        f"task '{one.task}' has {one.measure} {one.shown}, below {one.bound:.2f}" for one in found if not one.is_enough
+    ]
     if low or unseen:
         raise ModelError(f"int8 is not written: {several(low + unseen)}; take --format onnx")
+    write_card(loaded, folder, True, found)
 
 
 def _table(found: Sequence[Agreement]) -> Table:
-    from minbert.cli.show import number, table
+    from minbert.cli.show import table
 
     columns = ("task", "rows", "measure", "value", "at least")
-    rows = [(one.task, f"{one.rows:,}", one.measure, number(one.value, 4), f"{one.bound:.2f}") for one in found]
+    rows = [(one.task, f"{one.rows:,}", one.measure, one.shown, f"{one.bound:.2f}") for one in found]
     return table("int8 beside fp32 on dev", columns, rows)
-
-
-def _valued(one: Agreement) -> str:
-    from minbert.cli.show import number
-
-    return f"has {one.measure} {number(one.value, 4)}"

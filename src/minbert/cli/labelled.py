@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,10 +103,59 @@ def files_of(task: str, data: Path | None, split: Split, model: Path) -> list[Pa
     return list(map(Path, files)) if is_divided or len(files) > 1 else [file_of(task, data, split, model)]
 
 
-def learned_from(task: str, split: Split | None, model: Path) -> list[Path]:
-    """The files whose rows the model learned from, as far as known; none for a split that was held back from them."""
-    own = own_task(task, model)
-    return [] if own is None or (own.divides_train and split == "dev") else list(map(Path, own.files("train")))
+def unlearned(name: str, reading: Reading, data: Path | None, split: Split | None, model: Path) -> Reading:
+    """The rows whose texts the model did not learn from, as far as its train files are known and still there.
+
+    Those left out are counted in a line. Raises DataError where they are more than half.
+    """
+    import numpy as np
+
+    from minbert.cli.show import messages
+
+    known = _learned_texts(name, data, split, model)
+    rows = [_key(texts) for texts in zip(*reading.examples.texts, strict=True)]
+    new = [place for place, row in enumerate(rows) if row not in known]
+    left_out = len(rows) - len(new)
+    if 2 * left_out > len(rows):
+        raise DataError(
+            f"{left_out:,} of {counted(len(rows), 'row')} are what task '{name}' learned from, and there it is surer "
+            f"than of new texts; calibrate it by other labelled rows: --task {name} --input FILE"
+        )
+    if not left_out:
+        return reading
+    messages.print(f"task '{name}': left out {left_out:,} of {len(rows):,} rows that it learned from", soft_wrap=True)
+    return replace(reading, examples=reading.examples.take(np.array(new)))
+
+
+def _learned_texts(name: str, data: Path | None, split: Split | None, model: Path) -> set[tuple[str, ...]]:
+    """The texts of every row that a task learned from; none for a split that was held back from them."""
+    from minbert.cli.show import messages
+    from minbert.splits import read_split_rows, read_splits
+
+    own = own_task(name, model)
+    if own is None or (own.divides_train and split == "dev"):
+        return set()
+    here = next((one for one in (own, _in_folder(own, data)) if all(map(os.path.isfile, one.files("train")))), None)
+    if here is None:
+        lacking = own.files("train")[0]
+        messages.print(f"{lacking} is not there, so rows of it are not looked for among those given", soft_wrap=True)
+        return set()
+    alone = here.model_copy(update={"dev": None, "test": None})
+    read = read_splits(alone, True)[1]["train"] if own.divides_train else read_split_rows(alone, "train")
+    return {_key(texts) for texts in zip(*read.examples.texts, strict=True)}
+
+
+def _key(texts: Sequence[str]) -> tuple[str, ...]:
+    """What rows with the same texts share, but for case and blanks, and of a pair its order."""
+    from minbert.holdout import folded
+
+    return tuple(sorted(map(folded, texts)))
+
+
+def chosen_by(name: str, model: Path) -> list[Path]:
+    """The files whose rows chose the model among those of its run, as far as known."""
+    own = own_task(name, model)
+    return [] if own is None else list(map(Path, own.files("train" if own.divides_train else "dev")))
 
 
 def _in_folder(task: Task, data: Path | None) -> Task:

@@ -17,6 +17,7 @@ from minbert.errors import DataError, counted, printable, shown
 
 if TYPE_CHECKING:
     from minbert.inference.judging import PairHead
+    from minbert.inference.search import Hit, Pair
     from minbert.model import MultitaskModel
     from minbert.tables import Cell, Quoting
 
@@ -45,7 +46,12 @@ def duplicates(
         typer.Option(help="Least probability (0.5), cosine without a pair task (0.8), or score (no default)."),
     ] = None,
     neighbours: Annotated[int, typer.Option(min=1, max=100, help="Nearest texts of each to look at.")] = 10,
-    min_cosine: Annotated[float, typer.Option(min=-1, max=1, help="Least cosine of two texts to look at.")] = 0.5,
+    min_cosine: Annotated[
+        float | None,
+        typer.Option(
+            min=-1, max=1, help="Least cosine of two texts to look at (0.5; without a pair task --threshold)."
+        ),
+    ] = None,
     encoding: EncodingOption = None,
     quoting: QuotingOption = None,
     output: OutputOption = None,
@@ -53,29 +59,30 @@ def duplicates(
     as_json: JsonOption = False,
 ) -> None:
     """Find the rows of a file that say the same: candidates by their vectors, judged by a pair task."""
+    from minbert.cli.show import messages
     from minbert.inference.judging import measure, threshold_of
-    from minbert.inference.search import duplicates
+    from minbert.inference.search import check_size, count_full, duplicates
 
     _check_output(output, [input_file], force)
     loaded, head = _judge(model, task, label)
     threshold_of(loaded, head, threshold)  # before the file is read
     rows = _read(input_file, column, encoding, quoting)
+    check_size(rows.texts, f"{input_file}: ")
     pairs = duplicates(loaded, rows.texts, head, threshold, neighbours, min_cosine)
     cells: list[list[Cell]] = []
     for pair in pairs:
         both = [cell for two in zip(_row(rows, pair.first), _row(rows, pair.second), strict=True) for cell in two]
         score = [] if head is None else [pair.score]
-        cells.append([pair.group, *both, pair.cosine, *score, "same text" if pair.cosine is None else ""])
+        cells.append([pair.group, *both, pair.cosine, *score, "same text" if pair.cosine is None else _note(pair)])
     sides = [f"{name}_{side}" for name in _row_columns(rows) for side in (1, 2)]
     header = ["group", *sides, "cosine", *([] if head is None else [measure(loaded, head)]), "note"]
     _give(header, cells, output, as_json)
     groups = len({pair.group for pair in pairs})
-    _say(
-        f"{counted(len(pairs), 'pair')} in {counted(groups, 'group')} among {counted(len(rows.texts), 'row')}",
-        output,
-        loaded,
-        head,
-    )
+    what = f"{counted(len(pairs), 'pair')} in {counted(groups, 'group')} among {counted(len(rows.texts), 'row')}"
+    _say(what, pairs, output, loaded, head)
+    if full := count_full(pairs, rows.texts, neighbours):
+        had = f"{counted(full, 'row')} had all {counted(neighbours, 'neighbour')} above the threshold"
+        messages.print(f"{had}: more may exist; raise --neighbours", soft_wrap=True)
 
 
 def similar(
@@ -98,7 +105,7 @@ def similar(
 ) -> None:
     """Find the rows of a file that are most like a text: the nearest by their vectors, ordered by a pair task."""
     from minbert.inference.judging import measure
-    from minbert.inference.search import similar
+    from minbert.inference.search import check_product, similar
     from minbert.labels import is_blank
 
     if bool(query) == (queries is not None):
@@ -113,15 +120,16 @@ def similar(
         Column(query or []) if queries is None else _read(queries, query_column, encoding, quoting, "--query-column")
     )
     rows = _read(input_file, column, encoding, quoting)
+    check_product(rows.texts, asked.texts, f"{input_file}: ")
     hits = similar(loaded, rows.texts, asked.texts, head, top)
     cells: list[list[Cell]] = []
     for hit in hits:
         score = [] if head is None else [hit.score]
-        found = [*_row(rows, hit.place), hit.cosine, *score]
+        found = [*_row(rows, hit.place), hit.cosine, *score, _note(hit)]
         cells.append([hit.query + 1, asked.texts[hit.query], hit.rank, *found])
-    judged = ["cosine", *([] if head is None else [measure(loaded, head)])]
+    judged = ["cosine", *([] if head is None else [measure(loaded, head)]), "note"]
     _give(["query", "query_text", "rank", *_row_columns(rows), *judged], cells, output, as_json)
-    _say(f"{counted(len(hits), 'answer')} among {counted(len(rows.texts), 'row')}", output, loaded, head)
+    _say(f"{counted(len(hits), 'answer')} among {counted(len(rows.texts), 'row')}", hits, output, loaded, head)
 
 
 def _check_output(output: Path | None, sources: Sequence[Path | None], force: bool) -> None:
@@ -152,7 +160,6 @@ def _read(
 ) -> Column:
     """A file's texts; those that are blank are counted, and left out by the search."""
     from minbert.cli.show import show_warnings
-    from minbert.inference.search import check_size
     from minbert.labels import is_blank
 
     rows = read_column(file, column, encoding, quoting, option)
@@ -161,7 +168,6 @@ def _read(
         raise DataError(f"{file} has blank texts alone; name another column with {option}, or write texts")
     if blank:
         show_warnings(str(file), [f"left out {counted(blank, 'blank text')} of {len(rows.texts):,}"])
-    check_size(rows.texts, f"{file}: ")
     return rows
 
 
@@ -195,9 +201,17 @@ def _cell(cell: Cell, plain: Callable[[str], str]) -> str:
     return "" if cell is None else plain(str(cell))
 
 
-def _say(what: str, output: Path | None, model: MultitaskModel, head: PairHead | None) -> None:
+def _note(found: Pair | Hit) -> str:
+    return "truncated" if found.truncated else ""
+
+
+def _say(
+    what: str, found: Sequence[Pair | Hit], output: Path | None, model: MultitaskModel, head: PairHead | None
+) -> None:
     from minbert.cli.show import messages
 
     longest = model.max_length if head is None else model.tasks[head.task].max_length or model.max_length
     place = "" if output is None else f", in {output}"
-    messages.print(f"{what}{place}; texts are cut at {longest} tokens")
+    cut = sum(one.truncated for one in found)
+    noted = f", {cut:,} truncated" if cut else ""
+    messages.print(f"{what}{noted}{place}; texts are cut at {longest} tokens")

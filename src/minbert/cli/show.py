@@ -175,13 +175,15 @@ def show_answers(model: Answering, task: str, inputs: Sequence[str] | Sequence[S
     print_lines(answer_lines(model, task, inputs))
 
 
-def answer_lines(model: Answering, task: str, inputs: Sequence[str] | Sequence[Sequence[str]]) -> Iterator[str]:
+def answer_lines(
+    model: Answering, task: str, inputs: Sequence[str] | Sequence[Sequence[str]], abstain: float | None = None
+) -> Iterator[str]:
     """An answer a line, cut by tabs: the prediction, a class's probability, the input, a note where there is one.
 
     On a terminal a long input is shown by its beginning.
     """
     plain = shown if sys.stdout.isatty() else printable
-    for given, prediction in zip(inputs, model.predict(task, inputs), strict=True):
+    for given, prediction in zip(inputs, model.predict(task, inputs, abstain), strict=True):
         texts = [plain(text) for text in ([given] if isinstance(given, str) else given)]
         note = [f"[{prediction.note}]"] if prediction.note else []
         yield "\t".join([*answer_cells(prediction), *texts, *note])
@@ -214,8 +216,10 @@ def answer_cells(prediction: Prediction) -> list[str]:
 
 def show_threshold(task: Task, alpha: float, found: Threshold | None) -> None:
     """When a model that abstains answers, and what that rests on."""
+    from minbert.calibration import first_tested
     from minbert.predictions import smallest_share
 
+    assert task.calibration is not None
     if found is not None:
         seen = f"{found.wrong:,} of {found.answered:,} such answers on the rows calibrated on were wrong"
         said = f"answers have a confidence above {found.above:.3f} ({seen}); the others are ?"
@@ -224,7 +228,11 @@ def show_threshold(task: Task, alpha: float, found: Threshold | None) -> None:
         least_said = (
             "no --abstain below 0.5 answers" if least is None else f"--abstain {least:g} is the least that answers"
         )
-        said = f"every answer is ?, since no confidence is enough for {alpha:g} of wrong answers; {least_said}"
+        first = first_tested(task.calibration.risks, alpha)
+        seen = "rows are too few for a first test"
+        if first is not None:
+            seen = f"tested first: {first.wrong:,} of the {first.answered:,} surest were wrong"
+        said = f"every answer is ?, since no confidence is enough for {alpha:g} of wrong answers ({seen}); {least_said}"
     console(is_error=True).print(said, soft_wrap=True)
 
 

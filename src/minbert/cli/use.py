@@ -77,19 +77,19 @@ def predict(
     loaded = _opened(model, backend)
     name = chosen(loaded, task)
     if abstain is not None:
-        show_threshold(loaded.tasks[name], abstain, loaded.abstain(name, abstain))
+        show_threshold(loaded.tasks[name], abstain, loaded.threshold(name, abstain))
     if input_file is None:
-        _answer_lines(loaded, name, as_json)
+        _answer_lines(loaded, name, abstain, as_json)
         return
     told = _as_told(name, loaded.tasks[name], input_file, column or [], encoding, quoting)
     file = open_table(input_file, told.format, told.encoding, told.quoting, BY_OPTIONS)
     if output is None:
-        _print_file(loaded, name, told.model_copy(update={"id": None}), file, skip_bad_rows, as_json)
+        _print_file(loaded, name, told.model_copy(update={"id": None}), file, skip_bad_rows, abstain, as_json)
         return
     ids = told.id or ("id" if "id" in file.header else None)
     told = told.model_copy(update={"id": ids if file_format else None})  # elsewhere a row keeps all its columns
-    options = {"task": name, "backend": backend, "abstain": abstain, "skip": skip_bad_rows}
-    _write_file(loaded, name, told, file, model, output, file_format is not None, options, resume)
+    options = {"task": name, "backend": backend, "skip": skip_bad_rows}
+    _write_file(loaded, name, told, file, model, output, file_format is not None, abstain, options, resume)
 
 
 def _check_output(output: Path | None, source: Path | None, course: bool, resume: bool, force: bool) -> None:
@@ -131,7 +131,7 @@ def chosen(model: Answering, task: str | None) -> str:
     return task
 
 
-def _answer_lines(model: Answering, task: str, as_json: bool) -> None:
+def _answer_lines(model: Answering, task: str, abstain: float | None, as_json: bool) -> None:
     """Answers standard input, in order."""
     from minbert.cli.show import print_lines
 
@@ -142,7 +142,8 @@ def _answer_lines(model: Answering, task: str, as_json: bool) -> None:
     for number, line in enumerate(lines, start=1):
         if pair and line.count("\t") != 1:
             raise DataError(f"standard input, line {number}: task '{task}' takes two texts with one tab between them")
-    print_lines(_lines(model, task, [line.split("\t") for line in lines] if pair else lines, as_json))
+    inputs = [line.split("\t") for line in lines] if pair else lines
+    print_lines(_lines(model, task, inputs, abstain, as_json))
 
 
 def _standard_input() -> list[str]:
@@ -172,7 +173,15 @@ def _as_told(
     return task.model_copy(update=told | {"encoding": encoding or inherited(file, task.encoding)})
 
 
-def _print_file(model: Answering, name: str, task: Task, file: TableFile, skip_bad_rows: bool, as_json: bool) -> None:
+def _print_file(
+    model: Answering,
+    name: str,
+    task: Task,
+    file: TableFile,
+    skip_bad_rows: bool,
+    abstain: float | None,
+    as_json: bool,
+) -> None:
     """Answers the rows of a file line by line on standard output."""
     from minbert.cli.show import print_lines
     from minbert.inference.bulk import windows
@@ -180,7 +189,7 @@ def _print_file(model: Answering, name: str, task: Task, file: TableFile, skip_b
     look_at(file, task, skip_bad_rows)
     every = (window.examples.texts for window in windows(file, task))
     inputs = (texts[0] if len(texts) == 1 else [list(pair) for pair in zip(*texts, strict=True)] for texts in every)
-    print_lines(line for some in inputs for line in _lines(model, name, some, as_json))
+    print_lines(line for some in inputs for line in _lines(model, name, some, abstain, as_json))
 
 
 def _write_file(
@@ -191,6 +200,7 @@ def _write_file(
     folder: Path,
     output: Path,
     course: bool,
+    abstain: float | None,
     options: Mapping[str, object],
     resume: bool,
 ) -> None:
@@ -201,7 +211,7 @@ def _write_file(
     from minbert.inference.bulk import answer_with, check_course_ids, in_course_layout, origin, with_answers
     from minbert.tables import ColumnTypes, format_of
 
-    answer, types = answer_with(model, name), ColumnTypes(len(file.header))
+    answer, types = answer_with(model, name, abstain), ColumnTypes(len(file.header))
     in_parts = not course and format_of(output) == "parquet"
 
     def look(window: Window) -> None:
@@ -216,7 +226,7 @@ def _write_file(
     else:
         make = with_answers(file, task, answer, format_of(output), types)
     reading = task.model_dump(include={"text", "id", "format", "encoding", "quoting"})
-    made_from = origin(file, folder, {**options, "course": course, "reading": reading})
+    made_from = origin(file, folder, {**options, "abstain": abstain, "course": course, "reading": reading})
     _tell(output, grow(output, made_from, resume, in_parts, file, task, make, found), task)
 
 
@@ -228,12 +238,14 @@ def _tell(output: Path, counts: Mapping[str, int], task: Task) -> None:
     messages.print(f"{answers} in {output}{noted}; texts are cut at {task.max_length} tokens")
 
 
-def _lines(model: Answering, task: str, inputs: list[str] | list[list[str]], as_json: bool) -> Iterator[str]:
+def _lines(
+    model: Answering, task: str, inputs: list[str] | list[list[str]], abstain: float | None, as_json: bool
+) -> Iterator[str]:
     """An answer a line."""
     from minbert.cli.show import answer_lines
 
     if not as_json:
-        yield from answer_lines(model, task, inputs)
+        yield from answer_lines(model, task, inputs, abstain)
         return
-    for given, answered in zip(inputs, model.predict(task, inputs), strict=True):
+    for given, answered in zip(inputs, model.predict(task, inputs, abstain), strict=True):
         yield json.dumps({"input": given} | vars(answered), ensure_ascii=False)

@@ -19,7 +19,7 @@ from minbert.data import SKIPPING, BadRow, Examples, examine, refusal
 from minbert.errors import DataError
 from minbert.inference.growing import Growing, Progress
 from minbert.labels import is_blank
-from minbert.predictions import Predictions, check_course_id, columns, course_text, rows
+from minbert.predictions import Predictions, check_course_id, columns, course_text, rows, without_unsure
 from minbert.runs import digest
 from minbert.tables import Cell, ColumnTypes, FileFormat, Table, TableFile, as_bytes
 from minbert.tasks import Task
@@ -116,12 +116,17 @@ def survey(
     return Survey(last, bad, found)
 
 
-def answer_with(model: Answering, name: str) -> Answer:
-    """Answering by a model's task: batches are made by length within a window, and undone."""
+def answer_with(model: Answering, name: str, abstain: float | None = None) -> Answer:
+    """Answering by a model's task, with `abstain` as in `predict`: batches are made by length within a window, and
+    undone."""
+    found = None if abstain is None else model.threshold(name, abstain)
 
     def answer(examples: Examples) -> Answered:
         encoded = model.encode(name, examples)
-        return Answered(model.predict_encoded(name, encoded), model.notes(encoded, examples))
+        predicted, notes = model.predict_encoded(name, encoded), model.notes(encoded, examples)
+        if abstain is not None:
+            predicted = without_unsure(model.tasks[name], predicted, found, notes)
+        return Answered(predicted, notes)
 
     return answer
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import softmax
 
 from minbert import calibration
 from minbert.calibration import HOTTEST, Array, Places
@@ -42,8 +41,9 @@ class Answered:
 class Fitted:
     """A calibration, and what it changes on the rows that it comes from.
 
-    `nll` (in nats), `ece`, `ece_of_perfect` and `answered` are of classes; `covered` is the share of true scores within
-    a margin that was found on other rows.
+    `nll` (in nats), `ece`, `ece_of_perfect` and `answered` are of classes: `nll` is a mean over decisions, the others
+    are of answers, a set as a whole. `covered` is the share of true scores within a margin that was found on other
+    rows.
     """
 
     calibration: Calibration
@@ -78,13 +78,14 @@ def _fit_scores(task: Task, outputs: Array, labels: Array, blank: Calibration) -
 def _fit_classes(task: Task, outputs: Array, labels: Array, blank: Calibration) -> Fitted:
     logits, truth, rows = _decisions(task, outputs, labels)
     temperature = calibration.temperature(logits, truth)
-    others = logits / calibration.temperatures_of_others(logits, truth, rows)[:, None]
-    right = logits.argmax(axis=1) == truth
-    plain, scaled = (softmax(of, axis=1).max(axis=1) for of in (logits, others))
-    nll = Change(calibration.nll(logits, truth), calibration.nll(others, truth))
+    others = calibration.temperatures_of_others(logits, truth, rows)  # [M]
+    nll = Change(calibration.nll(logits, truth), calibration.nll(logits / others[:, None], truth))
     found = blank.model_copy(update={"temperature": temperature})
     answers = from_outputs(task.model_copy(update={"calibration": found}), [], outputs)
-    risks = calibration.risks(confidence(task, answers.scores), answers.values == labels)
+    right = answers.values == labels  # of sets: as a whole
+    of_rows = others[np.searchsorted(rows, np.arange(len(labels)))]  # [N]: a row's decisions are in one fold
+    plain, scaled = (_sureness(task, outputs / by) for by in (1.0, of_rows[:, None]))
+    risks = calibration.risks(confidence(task, answers.scores), right)
     found = found.model_copy(update=vars(risks))
     return Fitted(
         calibration=found,
@@ -94,6 +95,11 @@ def _fit_classes(task: Task, outputs: Array, labels: Array, blank: Calibration) 
         answered=[_answered(found, share) for share in SHARES],
         warnings=_warnings(found, nll, calibration.is_all_right(logits, truth)),
     )
+
+
+def _sureness(task: Task, outputs: Array) -> Array:
+    """The confidence [N] that abstaining goes by, of outputs [N, K] as they are."""
+    return confidence(task, from_outputs(task.model_copy(update={"calibration": None}), [], outputs).scores)
 
 
 def _decisions(task: Task, outputs: Array, labels: Array) -> tuple[Array, Array, Places]:

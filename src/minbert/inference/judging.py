@@ -15,7 +15,7 @@ from minbert.model import MultitaskModel
 from minbert.predictions import Array
 from minbert.tables import canonical_label
 from minbert.tasks import Task
-from minbert.text import Encoded
+from minbert.text import Encoded, encode_texts
 
 PAIRS = 8192  # that a head judges at a time, so that memory does not grow with them
 YES = {"1": "0", "true": "false", "yes": "no"}  # of two classes the one that says yes, by the one that says no
@@ -91,16 +91,17 @@ class Compared:
     """N texts with their vectors [N, H] of length 1, and the pair head's scores of any two of them.
 
     A text goes through the encoder once, however many pairs it is in. The vectors are means over tokens; where the
-    task pools so too, it takes the same ones.
+    task pools so too, it takes the same ones. `cut` [N] says which texts lost their ends.
     """
 
     def __init__(self, model: MultitaskModel, texts: list[str], head: PairHead | None) -> None:
         self.model, self.head = model, head
         if head is None:
             self.vectors: Vectors = model.embed(texts, normalize=True)
+            self.cut = encode_texts(texts, model.tokenizer, model.max_length)[1]
             return
         encoded = model.encode(head.task, Examples([""] * len(texts), [texts]))
-        self.encoded = model.pool_once(head.task, encoded)
+        self.encoded, self.cut = model.pool_once(head.task, encoded), encoded.cut
         pooled = self.encoded.pooled[0] if self.encoded.pooled else torch.zeros(0)
         by_mean = model.tasks[head.task].pooling == "mean"
         self.vectors = F.normalize(pooled, dim=-1).numpy() if by_mean else model.embed(texts, normalize=True)

@@ -169,11 +169,11 @@ def probabilities(g: Graph, task: Task, logits: str) -> str:
     return g("Concat", g("Sub", g.number(1), yes), yes, result="probabilities", axis=1)
 
 
-def task_graph(model: MultitaskModel, name: str) -> onnx.ModelProto:
-    """The whole graph of a task. Inputs: input_ids and attention_mask, int64 [B, L]; of a pair input_ids_1,
-    attention_mask_1, input_ids_2, attention_mask_2, whose lengths may differ. Outputs: score [B, 1], or logits [B, K]
-    and probabilities, a column a label."""
-    task, config = model.tasks[name], model.encoder.config
+def task_graph(model: MultitaskModel, name: str, task: Task) -> onnx.ModelProto:
+    """The whole graph of a task, calibrated as `task` says. Inputs: input_ids and attention_mask, int64 [B, L]; of a
+    pair input_ids_1, attention_mask_1, input_ids_2, attention_mask_2, whose lengths may differ. Outputs: score [B,
+    1], or logits [B, K] and probabilities, a column a label."""
+    config = model.encoder.config
     state = model.encoder.state_dict() | {f"head.{k}": v for k, v in model.head(name).state_dict().items()}
     g = Graph({key: value.detach().float().cpu().numpy() for key, value in state.items()})
     pooled, inputs = [], []

@@ -5,7 +5,7 @@ Letters in shapes: B batch, L length, K outputs.
 
 import importlib.util
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -38,10 +38,17 @@ USE = """
 One graph a task, `TASK.onnx`, in {precision}; `weights.bin` holds the weights of all and stays beside them. How to use
 them with onnxruntime and tokenizers alone is in `example.py`; with minbert, `minbert predict FOLDER --backend onnx`.
 """
+OF_FP32 = """
+Scores below are of the model in fp32; in int8 some answers differ. What calibrated the model was of fp32, too, and is
+left behind, so these graphs do not abstain and their scores have no margin.
+"""
+AGREEMENT = "## int8 beside fp32 on dev"
 
 
 class OnnxModel(Answering):
     """A folder of graphs that answers as the model did; `predict` is `MultitaskModel`'s."""
+
+    calibrating = "run `minbert calibrate` on the model, then export it with --format onnx; int8 keeps no calibration"
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, tasks: Mapping[str, Task]) -> None:
         super().__init__(tokenizer, tasks)
@@ -98,22 +105,48 @@ def export(model: MultitaskModel, folder: Path, int8: bool) -> None:
         raise ModelError("this model has no task to answer; for its vectors take --format sentence-transformers")
     from minbert.inference import onnx_graph
 
-    onnx_graph.write(_graphs(model, int8), folder / WEIGHTS)
-    longest = {name: {"max_length": task.max_length or model.max_length} for name, task in model.tasks.items()}
-    tasks = {name: task.model_copy(update=longest[name]) for name, task in model.tasks.items()}
+    tasks = {name: _stored(task, model.max_length, int8) for name, task in model.tasks.items()}
+    onnx_graph.write(_graphs(model, tasks, int8), folder / WEIGHTS)
     write_tasks(tasks, folder / TASKS)
     save_tokenizer(model.tokenizer, model.max_length, folder)
     example = resources.files("minbert.inference").joinpath("onnx_example.txt").read_text(encoding="utf-8")
     write_text(folder / EXAMPLE, example)
-    use = USE.format(precision="int8" if int8 else "fp32")
-    write_text(folder / "README.md", cards.exported("onnx", "A minbert model in ONNX", use, model.card))
+    write_card(model, folder, int8)
 
 
-def _graphs(model: MultitaskModel, int8: bool) -> Iterator[tuple[str, "ModelProto"]]:
+def _stored(task: Task, longest: int, int8: bool) -> Task:
+    """A task as the folder has it: its length said, and in int8 without a calibration, which was of fp32's answers."""
+    calibration = None if int8 else task.calibration
+    return task.model_copy(update={"max_length": task.max_length or longest, "calibration": calibration})
+
+
+def write_card(model: MultitaskModel, folder: Path, int8: bool, found: Sequence["Agreement"] = ()) -> None:
+    """How the folder is used, in int8 with how it answers beside fp32, then the model's own card."""
+    use = USE.format(precision="int8" if int8 else "fp32") + (OF_FP32 if int8 else "")
+    if found:
+        lines = [f"| {one.task} | {one.rows:,} | {one.measure} | {one.shown} | {one.bound:.2f} |" for one in found]
+        use += "\n".join(
+            ["", AGREEMENT, "", "| task | rows | measure | value | at least |", "|---|--:|---|--:|--:|", ""]
+        )
+        use += "\n".join(lines) + "\n"
+    card = cards.without(cards.CALIBRATION, model.card) if int8 and model.card else model.card
+    write_text(folder / "README.md", cards.exported("onnx", "A minbert model in ONNX", use, card))
+
+
+def is_export(folder: Path) -> bool:
+    """Whether `export` wrote a folder: the graph of every task of its tasks.json lies beside the weights of all."""
+    try:
+        tasks = read_tasks(folder / TASKS)
+    except (OSError, ModelError):
+        return False
+    return bool(tasks) and all((folder / file).is_file() for file in (WEIGHTS, *(f"{name}.onnx" for name in tasks)))
+
+
+def _graphs(model: MultitaskModel, tasks: Mapping[str, Task], int8: bool) -> Iterator[tuple[str, "ModelProto"]]:
     from minbert.inference import onnx_graph
 
-    for name in model.tasks:
-        graph = onnx_graph.task_graph(model, name)
+    for name, task in tasks.items():
+        graph = onnx_graph.task_graph(model, name, task)
         yield name, quantized(graph) if int8 else graph
 
 
@@ -152,6 +185,10 @@ class Agreement:
     measure: str
     value: float | None
     bound: float
+
+    @property
+    def shown(self) -> str:
+        return "undefined" if self.value is None else f"{self.value:.4f}"
 
     @property
     def is_enough(self) -> bool:

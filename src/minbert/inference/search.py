@@ -3,6 +3,7 @@
 Letters in shapes: N texts, Q queries, P pairs, k neighbours.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ from minbert.model import MultitaskModel
 LIMIT = 100_000  # texts that are compared with each other: exact search takes time by the square of them
 NEIGHBOURS = 10
 MIN_COSINE = 0.5
+COMPARISONS = LIMIT**2  # of a query with a text
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Pair:
 
     `score` is the pair head's, a probability or a score, the mean of both orders; None without a head. Texts that are
     the same but for case and blanks have neither cosine nor score. Pairs that hang together have one `group`, from 1.
+    `truncated` where one of the two was judged without its end.
     """
 
     first: int
@@ -35,17 +38,19 @@ class Pair:
     cosine: float | None
     score: float | None
     group: int = 0
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A text that is like a query, by their places; `rank` counts from 1."""
+    """A text that is like a query, by their places; `rank` counts from 1; `truncated` where one of the two was cut."""
 
     query: int
     rank: int
     place: int
     cosine: float
     score: float | None
+    truncated: bool = False
 
 
 def duplicates(
@@ -54,22 +59,26 @@ def duplicates(
     head: PairHead | None = None,
     threshold: float | None = None,
     neighbours: int = NEIGHBOURS,
-    min_cosine: float = MIN_COSINE,
+    min_cosine: float | None = None,
 ) -> list[Pair]:
     """The pairs of duplicates, surest first. Blank texts are left out.
 
     Texts that are the same but for case and blanks are each paired with the first of them. Of the different texts the
-    candidates are the k nearest neighbours of each, of `min_cosine` at least; a pair head's score, or without one their
-    cosine, decides by `threshold`. Raises InputError for too many texts, ModelError where a threshold is needed.
+    candidates are the k nearest neighbours of each, of `min_cosine` at least, which is MIN_COSINE unless given; a pair
+    head's score decides by `threshold`. Without a head their cosine decides, by the larger of the two. Raises
+    InputError for too many texts, ModelError where a threshold is needed.
     """
     check_size(texts)
     firsts, same = _same(texts)
     least = threshold_of(model, head, threshold)
     compared = Compared(model, [texts[place] for place in firsts], head)
-    found = nearest_among(compared.vectors, neighbours, max(min_cosine, least) if head is None else min_cosine)
+    floors = [] if min_cosine is None else [min_cosine]
+    floor = max([*floors, least]) if head is None else max(floors, default=MIN_COSINE)
+    found = nearest_among(compared.vectors, neighbours, floor)
     first, second, cosines = _pairs_of(found)
     judged = zip(first, second, cosines, compared.scores(first, second), strict=True)
-    pairs = [Pair(firsts[a], firsts[b], cosine, score) for a, b, cosine, score in judged]
+    cut = compared.cut
+    pairs = [Pair(firsts[a], firsts[b], cos, score, truncated=bool(cut[a] | cut[b])) for a, b, cos, score in judged]
     pairs = [pair for pair in pairs if pair.score is None or pair.score >= least]
     return _grouped(sorted([*same, *pairs], key=_surest), len(texts))
 
@@ -82,8 +91,8 @@ def similar(
     count: int = NEIGHBOURS,
 ) -> list[Hit]:
     """For every query the `count` texts of the highest cosine, in the order of the pair head's scores, or without one
-    of their cosines. Blank texts and queries are left out. Raises InputError for too many texts."""
-    check_size([*texts, *queries])
+    of their cosines. Blank texts and queries are left out. Raises InputError for too many of both."""
+    check_product(texts, queries)
     places = [place for place, text in enumerate(texts) if not is_blank(text)]
     asked = [place for place, query in enumerate(queries) if not is_blank(query)]
     compared = Compared(model, [texts[place] for place in places] + [queries[place] for place in asked], head)
@@ -91,7 +100,15 @@ def similar(
     found = nearest(compared.vectors[N:], compared.vectors[:N], count)
     query, place, cosines = found.listed()
     judged = zip(query, place, cosines, compared.scores(query + N, place), strict=True)
-    return _ranked([Hit(asked[q], 0, places[p], cosine, score) for q, p, cosine, score in judged])
+    cut = compared.cut
+    return _ranked([Hit(asked[q], 0, places[p], cos, score, bool(cut[q + N] | cut[p])) for q, p, cos, score in judged])
+
+
+def count_full(pairs: Sequence[Pair], texts: Sequence[str], neighbours: int) -> int:
+    """How many texts have as many duplicates as neighbours were looked at, so that they may have more."""
+    others = len({folded(text) for text in texts if not is_blank(text)}) - 1
+    found = Counter(place for pair in pairs if pair.cosine is not None for place in (pair.first, pair.second))
+    return sum(count >= neighbours for count in found.values()) if others > neighbours else 0
 
 
 def check_size(texts: Sequence[str], where: str = "") -> None:
@@ -100,6 +117,16 @@ def check_size(texts: Sequence[str], where: str = "") -> None:
     if count > LIMIT:
         raise InputError(
             f"{where}{count:,} texts are more than the {LIMIT:,} that are compared with each other; search in parts"
+        )
+
+
+def check_product(texts: Sequence[str], queries: Sequence[str], where: str = "") -> None:
+    """Raises InputError where to compare every query with every text would take too long."""
+    by_text, by_query = (sum(not is_blank(one) for one in some) for some in (texts, queries))
+    if by_text * by_query > COMPARISONS:
+        raise InputError(
+            f"{where}{by_query:,} queries by {by_text:,} texts are more than {COMPARISONS:,} comparisons; search in "
+            "parts"
         )
 
 

@@ -9,10 +9,11 @@ from minbert import cards
 from minbert.errors import ModelError
 from minbert.files import write_text
 from minbert.model import MultitaskModel
-from minbert.pretrained import save_encoder, write_weights
+from minbert.pretrained import has_berts_template, save_encoder, write_weights
 
 MODES = {"mean": "mean_tokens", "cls-raw": "cls_token", "cls": "cls_token"}
 """sentence-transformers' names of the poolings. The tanh pooler is its first token with a dense layer after it."""
+ABOUT, MARK = "config_sentence_transformers.json", "minbert"  # the library passes over a key that it does not know
 USE = """
 Sentence vectors of {size} numbers, {pooling} pooling{normalized}; a text is cut at {length} tokens.
 
@@ -29,6 +30,10 @@ def export(model: MultitaskModel, folder: Path, pooling: str, normalize: bool) -
     """Fills a folder. Raises ModelError where the library would cut or pad texts in another way."""
     if model.tokenizer.token_to_id("[PAD]") is None:
         raise ModelError("the tokenizer has no token [PAD], which sentence-transformers pads with; add one to it")
+    if not has_berts_template(model.tokenizer):
+        raise ModelError(
+            "the tokenizer writes more than [CLS] text [SEP], which sentence-transformers would cut otherwise"
+        )
     size = model.encoder.config.hidden_size
     save_encoder(model.encoder, model.tokenizer, folder)
     modules = {"Transformer": "", "Pooling": "1_Pooling"}
@@ -45,11 +50,29 @@ def export(model: MultitaskModel, folder: Path, pooling: str, normalize: bool) -
         for place, (name, path) in enumerate(modules.items())
     ]
     _write(folder / "modules.json", listed)
-    _write(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+    _write(folder / ABOUT, {"similarity_fn_name": "cosine", MARK: "export"})
     normalized = ", length 1" if normalize else ""
     use = USE.format(size=size, pooling=pooling, normalized=normalized, length=model.max_length)
-    text = cards.exported("sentence-transformers", "Sentence vectors of a minbert model", use, model.card)
+    text = cards.exported(
+        "sentence-transformers", "Sentence vectors of a minbert model", use, _without_heads(model.card)
+    )
     write_text(folder / "README.md", text)
+
+
+def _without_heads(card: str | None) -> str | None:
+    """A model's card without what is true of its tasks alone, which are not in the folder."""
+    for title in (cards.CALIBRATION, cards.SCORES):
+        card = None if card is None else cards.without(title, card)
+    return None if card is None else cards.without_tasks(card)
+
+
+def is_export(folder: Path) -> bool:
+    """Whether `export` wrote a folder."""
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(about, dict) and MARK in about
 
 
 def _pooling(size: int, mode: str) -> dict[str, object]:

@@ -216,8 +216,9 @@ def reliability(group: Group, dev: DevSet) -> Plot | None:
         _legend(figure, {"a bin of answers, 95 % interval": interval, "confidence = share": Line2D([], [], **diagonal)})
     errors, by_chance = figure_data.calibration_errors(group, dev)
     caption = (
-        f"Reliability of {dev.name} on dev, {group[0].group}: answers of the first seed in {len(data)} bins of equally "
-        "many, the least sure first; below the dashed line they are right less often than their probability says. "
+        f"Reliability of {dev.name} on dev, {group[0].group}: answers of the first seed at the last update in "
+        f"{len(data)} bins of equally many, the least sure first; below the dashed line they are "
+        "right less often than their probability says. "
         f"The expected calibration error over such bins is {np.mean(errors):.3f} "
         f"({'mean of ' * (len(errors) > 1)}{counted(len(errors), 'seed')}); chance alone gives a perfectly calibrated "
         f"model {by_chance:.3f} on so many answers."
