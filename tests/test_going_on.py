@@ -11,6 +11,7 @@ from minbert import MultitaskModel, train
 from minbert.jobs import prepare
 from minbert.recipes import load
 from minbert.runs import Run
+from minbert.splits import read_splits
 
 
 @pytest.fixture
@@ -55,3 +56,18 @@ def test_a_task_that_has_changed_begins_with_a_new_head_and_this_is_said(
 def test_a_plain_encoder_gives_no_heads(recipe: dict[str, Any]) -> None:
     drawn = [prepare(load(recipe))[1].head("mood").dense.weight for _ in range(2)]
     assert torch.equal(*drawn)
+
+
+def test_dev_rows_that_the_earlier_model_learned_from_are_said(first: Run, recipe: dict[str, Any]) -> None:
+    divided = {key: value for key, value in recipe["tasks"]["mood"].items() if key != "holdout"}
+    going_on = {"name": "second", "encoder": str(first.folder)}
+    job, _ = prepare(load(recipe | going_on | {"tasks": {"mood": divided | {"folds": 3, "fold": 1}}}))
+    learned = set(read_splits(first.recipe().tasks["mood"])[1]["train"].examples.texts[0])
+    dev = job.readings["mood"]["dev"]
+    count = sum(text in learned for text in dev.examples.texts[0])
+    assert 0 < count < len(dev.examples)
+    assert dev.warnings == [
+        f"{count} of {len(dev.examples)} rows are among those that {first.folder} learned from: scores are too good"
+    ]
+    again, _ = prepare(load(recipe | going_on))
+    assert again.readings["mood"]["dev"].warnings == []  # the same rows are held back as before

@@ -12,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from minbert.data import Reading
-from minbert.errors import MinbertError, TrainingError
+from minbert.errors import MinbertError, TrainingError, counted
 from minbert.kernels import bf16_is_native
 from minbert.labels import Labels
 from minbert.model import MultitaskModel
 from minbert.pretrained import load_encoder, load_tokenizer, locate
+from minbert.runs import Run
 from minbert.schedules import SCHEDULES, Schedule, ScheduleSettings, Stream
 from minbert.schema import Recipe
-from minbert.splits import dev_set_places, read_splits
+from minbert.splits import dev_set_places, learned_texts, read_splits, row_key
 from minbert.tables import canonical_label
 from minbert.tasks import SPLITS, Split, Task
 from minbert.text import Batch, Encoded
@@ -87,6 +88,7 @@ def prepare(recipe: Recipe, skip_bad_rows: bool = False) -> tuple[Job, Multitask
     """Reads, checks and tokenises all that the recipe names, and builds the untrained model."""
     folder = locate(recipe.encoder)
     tasks, readings = read_tasks(recipe.tasks, skip_bad_rows)
+    _warn_of_learned(folder, readings)
     model = build_model(recipe, folder, tasks)
     encoded: dict[Split, dict[str, Encoded]] = {
         split: {n: model.encode(n, r[split].examples) for n, r in readings.items() if split in r} for split in SPLITS
@@ -114,6 +116,19 @@ def read_tasks(
         except MinbertError as error:
             raise type(error)(f"task '{name}': {error}") from None
     return {name: completed[name] for name in tasks}, {name: readings[name] for name in tasks}
+
+
+def _warn_of_learned(folder: Path, readings: Mapping[str, Mapping[Split, Reading]]) -> None:
+    """Warns of dev rows that the model gone on from, where the encoder is one, learned from."""
+    run = Run.of_model(folder)
+    for name, task in (run.recipe().tasks if run else {}).items():
+        dev = readings.get(name, {}).get("dev")
+        known = learned_texts(task) if dev else None
+        if run and dev and known:
+            rows = [row_key(texts) for texts in zip(*dev.examples.texts, strict=True)]
+            if count := sum(row in known for row in rows):
+                of_rows = f"{count:,} of {counted(len(rows), 'row')}"
+                dev.warnings.append(f"{of_rows} are among those that {run.folder} learned from: scores are too good")
 
 
 def weights_of_classes(task: Task, labels: Labels) -> Weights | None:

@@ -59,6 +59,12 @@ class Run:
         self._environment, self.predictions = folder / "environment.json", folder / "predictions"
         self._failure, self.tensorboard = folder / "failure.txt", folder / "tensorboard"
 
+    @classmethod
+    def of_model(cls, folder: Path) -> Self | None:
+        """The run that a model's folder belongs to, such as runs/NAME/best, or is itself; None of any other."""
+        is_model = any((one / "tasks.json").is_file() for one in (folder, folder / "best"))
+        return next((cls(one) for one in (folder, folder.parent) if is_model and (one / "recipe.toml").is_file()), None)
+
     @property
     def exists(self) -> bool:
         """Whether there is anything in the folder but a lock and what a kill may leave of a file half written."""

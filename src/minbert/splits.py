@@ -1,6 +1,7 @@
 """A task's files -> what each of its splits gave: several files joined, rows held back from train in place of dev."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from minbert.data import Examples, Reading, read_rows, usable
 from minbert.errors import DataError, counted, several, shown
-from minbert.holdout import divide, fifths, groups, hold_back
+from minbert.holdout import divide, fifths, folded, groups, hold_back
 from minbert.labels import label_order, listed_labels
 from minbert.tasks import MOST_LABELS, Split, Task
 
@@ -52,6 +53,20 @@ def read_split(task: Task, split: Split, skip_bad_rows: bool = False) -> Reading
     Raises DataError naming the first bad row, unless bad rows are to be skipped: then they are in the result.
     """
     return usable(read_split_rows(task, split).without_bad_rows(skip_bad_rows), named(task, split))
+
+
+def row_key(texts: Sequence[str]) -> tuple[str, ...]:
+    """What rows of the same texts share, whatever their case and blanks, and of a pair their order."""
+    return tuple(sorted(map(folded, texts)))
+
+
+def learned_texts(task: Task) -> set[tuple[str, ...]] | None:
+    """The `row_key` of every row that a run of the task learned from; None where a train file is no longer there."""
+    if not all(map(os.path.isfile, task.files("train"))):
+        return None
+    alone = task.model_copy(update={"dev": None, "test": None})
+    read = read_splits(alone, True)[1]["train"] if task.divides_train else read_split_rows(alone, "train")
+    return {row_key(texts) for texts in zip(*read.examples.texts, strict=True)}
 
 
 def read_split_rows(task: Task, split: Split) -> Reading:

@@ -111,9 +111,10 @@ def unlearned(name: str, reading: Reading, data: Path | None, split: Split | Non
     import numpy as np
 
     from minbert.cli.show import messages
+    from minbert.splits import row_key
 
     known = _learned_texts(name, data, split, model)
-    rows = [_key(texts) for texts in zip(*reading.examples.texts, strict=True)]
+    rows = [row_key(texts) for texts in zip(*reading.examples.texts, strict=True)]
     new = [place for place, row in enumerate(rows) if row not in known]
     left_out = len(rows) - len(new)
     if 2 * left_out > len(rows):
@@ -130,26 +131,18 @@ def unlearned(name: str, reading: Reading, data: Path | None, split: Split | Non
 def _learned_texts(name: str, data: Path | None, split: Split | None, model: Path) -> set[tuple[str, ...]]:
     """The texts of every row that a task learned from; none for a split that was held back from them."""
     from minbert.cli.show import messages
-    from minbert.splits import read_split_rows, read_splits
+    from minbert.splits import learned_texts
 
     own = own_task(name, model)
     if own is None or (own.divides_train and split == "dev"):
         return set()
     here = next((one for one in (own, _in_folder(own, data)) if all(map(os.path.isfile, one.files("train")))), None)
-    if here is None:
+    known = learned_texts(here) if here else None
+    if known is None:
         lacking = own.files("train")[0]
         messages.print(f"{lacking} is not there, so rows of it are not looked for among those given", soft_wrap=True)
         return set()
-    alone = here.model_copy(update={"dev": None, "test": None})
-    read = read_splits(alone, True)[1]["train"] if own.divides_train else read_split_rows(alone, "train")
-    return {_key(texts) for texts in zip(*read.examples.texts, strict=True)}
-
-
-def _key(texts: Sequence[str]) -> tuple[str, ...]:
-    """What rows with the same texts share, but for case and blanks, and of a pair its order."""
-    from minbert.holdout import folded
-
-    return tuple(sorted(map(folded, texts)))
+    return known
 
 
 def chosen_by(name: str, model: Path) -> list[Path]:
@@ -167,5 +160,5 @@ def own_task(name: str, model: Path | None) -> Task | None:
     """A task as the recipe has it that a model was trained by, where that lies beside the model."""
     from minbert.runs import Run
 
-    recipes = [folder for folder in (model, model.parent) if (folder / "recipe.toml").is_file()] if model else []
-    return Run(recipes[0]).recipe().tasks.get(name) if recipes else None
+    run = None if model is None else Run.of_model(model)
+    return run.recipe().tasks.get(name) if run else None
