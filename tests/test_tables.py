@@ -1,5 +1,6 @@
 """Files become cells exactly as written: no row is lost, no word becomes "missing", and every fault is named."""
 
+import csv
 import tempfile
 from pathlib import Path
 
@@ -520,8 +521,19 @@ def test_every_line_is_a_row_or_told_of_or_a_refusal(lines: list[str], name: str
     assert all(row in table.short or None not in cells for row, cells in enumerate(table.rows, start=1))
 
 
-@pytest.mark.parametrize("rows", ["gut;1\n", '"Er sagte ""ja""";1\n', '"gut";"1"\n'])
-def test_semicolons_are_named_whatever_the_quotes_do(tmp_path: Path, rows: str) -> None:
+@pytest.mark.parametrize("rows", ["gut;1\n", '"Er sagte ""ja"", oder; nein";1\n', '"gut";"1"\n'])
+def test_semicolons_are_read_as_commas_are(tmp_path: Path, rows: str) -> None:
     (tmp_path / "f.csv").write_text("text;label\n" + rows)
+    table = read_table(tmp_path / "f.csv")
+    assert table.header == ["text", "label"]
+    assert table.rows == [next(csv.reader([rows], delimiter=";"))]
+    assert table.notes == ["cut at semicolons, as its header is"]
+
+
+@pytest.mark.parametrize("name", ["f.tsv", "f.csv"])
+def test_semicolons_where_others_are_expected_are_named(tmp_path: Path, name: str) -> None:
+    """A header with a comma as well is cut at it, whatever the quotes of the rows do."""
+    header = "text;label" if name == "f.tsv" else '"text; or so, more;label"'
+    (tmp_path / name).write_text(header + "\ngut;1\n")
     with pytest.raises(DataError, match="is separated by semicolons; save it with commas or tabs"):
-        read_table(tmp_path / "f.csv").column("label")
+        read_table(tmp_path / name).column("label")

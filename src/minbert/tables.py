@@ -212,12 +212,15 @@ def _open(
     if kind == "jsonl":
         return _objects(decoded)
     first = without_end(next(line for line in decoded if without_end(line)))
-    by_tabs = kind == "tsv" or (file_format is None and "\t" in first and "," not in first)
-    return _separated(decoded, "\t" if by_tabs else ",", quoting)
+    if kind == "csv" and file_format is None and "," not in first:
+        found = next((separator for separator in "\t;" if separator in first), ",")
+        decoded.notes.extend(["cut at semicolons, as its header is"] if found == ";" else [])
+        return _separated(decoded, found, quoting)
+    return _separated(decoded, "\t" if kind == "tsv" else ",", quoting)
 
 
 def _separated(decoded: Decoded, separator: str, quoting: Quoting) -> TableFile:
-    by_csv = quoting == "csv" or (quoting == "auto" and separator == ",")
+    by_csv = quoting == "csv" or (quoting == "auto" and separator != "\t")
     cut = csv_lines if by_csv else plain_lines
     unquotes, quotes = quoting == "auto" and not by_csv, Quotes()
     titles = next(cut(decoded, separator))

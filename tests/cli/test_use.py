@@ -90,8 +90,8 @@ MISTAKES: dict[str, tuple[Callable[[], list[str]], str]] = {
         "there is no column 'text' (did you mean 'txt'?)",
     ),
     "semicolons": (
-        lambda: ["train", write("r.toml", RECIPE.format(write("a.csv", "text;label\nx;1\ny;2\n")))],
-        "a.csv is separated by semicolons; save it with commas or tabs",
+        lambda: ["train", write("r.toml", RECIPE.format(write("a.tsv", "text;label\nx;1\ny;2\n")))],
+        "a.tsv is separated by semicolons; save it with commas or tabs",
     ),
     "wrong label": (
         lambda: [

@@ -97,9 +97,9 @@ def test_a_header_is_taken_as_one(tmp_path: Path, header: str) -> None:
 
 
 def test_semicolons_are_named(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("text;label\ngood;1\n")
+    (tmp_path / "t.tsv").write_text("text;label\ngood;1\n")
     with pytest.raises(DataError, match="is separated by semicolons; save it with commas or tabs"):
-        read_sheet(tmp_path / "t.csv")
+        read_sheet(tmp_path / "t.tsv")
 
 
 @pytest.mark.parametrize(
