@@ -334,8 +334,10 @@ def test_one_class_spelled_two_ways_is_a_doubt_and_respelling_is_noted(tmp_path:
     """Field report B05."""
     train = [["1", "good", "pos"], ["2", "very good", " pos"], ["3", "dull", "Pos"], ["4", "bad", "1.0"]]
     report = checked(tmp_path, tiny_encoder, ONE, train=train)
-    (doubt,) = remarks(report)["doubts about a file as it was read"]
-    assert doubt == "t train: labels 'Pos', 'pos' differ in case alone and count as different classes"
+    alike = "t train: labels 'Pos', 'pos' differ in case alone and count as different classes"
+    assert remarks(report)["doubts about a file as it was read"] == [alike]
+    listed = checked(tmp_path, tiny_encoder, ONE | {"labels": ["pos", "Pos", "1"]}, train=train)
+    assert remarks(listed)["doubts about a file as it was read"] == [alike]
     notes = " ".join(split_of(report, "train").notes)
     assert "trimmed the blanks around" in notes
     assert "'1.0' as '1'" in notes

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from minbert.data import BadRow, Reading
 from minbert.errors import DataError, MinbertError, ModelError
-from minbert.labels import Labels, is_blank
+from minbert.labels import Labels, is_blank, near_duplicates
 from minbert.prepare.repeats import Entries, Found, Matches, fold, matches, repeated_ids, same_ids
 from minbert.pretrained import load_encoder, load_tokenizer, locate
 from minbert.recipes import load
@@ -229,6 +229,7 @@ def check_split(
 ) -> SplitReport:
     """What one file that could be read holds."""
     labels, texts = reading.examples.labels, list(enumerate(entries.texts))
+    alike = near_duplicates(task.labels or []) if split == "train" else []  # reading is silent where labels are named
     return SplitReport(
         split,
         named(task, split),
@@ -236,7 +237,7 @@ def check_split(
         usable=len(texts),
         bad_rows=reading.bad_rows,
         notes=reading.notes,
-        warnings=reading.warnings,
+        warnings=list(dict.fromkeys([*reading.warnings, *alike])),
         balance=[] if labels is None else balance(task, reading.labels or [], labels),
         scores=Spread.of(labels) if task.is_regression and labels is not None and len(labels) else None,
         tokens=measure(entries, tokenizer, limit) if texts else None,
