@@ -336,7 +336,7 @@ def test_one_class_spelled_two_ways_is_a_doubt_and_respelling_is_noted(tmp_path:
     report = checked(tmp_path, tiny_encoder, ONE, train=train)
     alike = "t train: labels 'Pos', 'pos' differ in case alone and count as different classes"
     assert remarks(report)["doubts about a file as it was read"] == [alike]
-    listed = checked(tmp_path, tiny_encoder, ONE | {"labels": ["pos", "Pos", "1"]}, train=train)
+    listed = checked(tmp_path, tiny_encoder, ONE | {"labels": ["Pos", "pos", "1"]}, train=train)
     assert remarks(listed)["doubts about a file as it was read"] == [alike]
     notes = " ".join(split_of(report, "train").notes)
     assert "trimmed the blanks around" in notes
