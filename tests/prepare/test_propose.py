@@ -422,3 +422,15 @@ def test_few_rows_get_more_epochs_and_many_the_default(tmp_path: Path) -> None:
     assert "# 3 epochs (passes over the smallest file) would be 6 updates; these are 60\nepochs = 30\n" in small.text
     many = propose([mood(tmp_path, labelled(400, "up", "down"), "many.csv")], tmp_path / "many.toml")
     assert "[training]" not in many.text  # 320 rows are 20 batches, and 3 epochs of them 60
+
+
+def test_a_column_of_few_texts_beside_the_text_is_said_to_be_left_out(tmp_path: Path) -> None:
+    """As in questions with standard answers: only the user knows whether they are a pair."""
+    rows = [[text(n), f"please call the help desk {n % 4}", ("yes", "no")[n % 2]] for n in range(80)]
+    file = written(tmp_path, "pairs.csv", ["first", "second", "same"], rows)
+    proposal = propose([file], tmp_path / "pairs.toml")
+    (remark,) = [remark for remark in proposal.remarks if "second" in remark]
+    assert remark == (
+        "task 'pairs': 'second' holds 4 different texts and is not used; where two texts belong together, set kind and "
+        'text = ["first", "second"]'
+    )

@@ -27,6 +27,7 @@ HELD_FROM = 10  # fewer rows than this can spare none
 FEW_GROUPS = 10  # of rows that hang together by shared texts; with fewer a score hangs on a text or two
 ROUGH = 100  # rows; on fewer an accuracy's standard error is above 0.05
 FOLDS = "scores on so few are rough, and folds = 5 in place of holdout{} has `minbert experiment run` score every row"
+SENTENCE = 3  # words on average; a column of fewer holds names of classes rather than texts
 UPDATES = 60  # in fewer a head has hardly moved from where it began; measured on examples/shop (docs/own-tasks.md)
 RARE = 10  # times that the commonest class outnumbers the rarest, beyond which rare ones are weighted
 LISTED = 20  # classes that the recipe spells out
@@ -134,7 +135,7 @@ def _draft(group: Group, name: str) -> Draft:
     if new:
         said = f"dev has rows of {listed_labels(label_order(new))}, and train has none, so that it is never learned"
         draft = draft.with_doubts(said)
-    draft = draft.with_doubts(*near_duplicates(classes))
+    draft = draft.with_doubts(*near_duplicates(classes), *_texts_left_out(group))
     if group.roles.range is not None:
         numbers = [number for column in group.label_columns_of("train", "dev") for number in column.numbers]
         low, high = bounds(numbers)
@@ -153,6 +154,17 @@ def _strange_dev(group: Group) -> str | None:
         f"{one} has the classes {listed_labels(dev)} and {two} {listed_labels(train)}: none is in both, so that none "
         "could be told right; are they spelt differently? write them alike"
     )
+
+
+def _texts_left_out(group: Group) -> Iterator[str]:
+    """Columns that may be a pair's other text, though its few texts recur as labels do."""
+    columns = group.files["train"][0].columns
+    for name in [] if len(group.roles.texts) > 1 else group.roles.others:
+        if columns[name].mean_words >= SENTENCE:
+            yield (
+                f"'{shown(name, 30)}' holds {len(columns[name].values)} different texts and is not used; where two "
+                f"texts belong together, set kind and text = {inline([group.roles.texts[0], name])}"
+            )
 
 
 def _files_choice(group: Group, split: Split) -> Choice:
