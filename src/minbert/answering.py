@@ -4,7 +4,7 @@ Letters in shapes: B and N examples, K outputs of a head.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -39,6 +39,17 @@ class Prediction:
     score: float | None
     note: str
     margin: float | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answers to N examples, and what each should be read with."""
+
+    predictions: Predictions
+    notes: list[str]
+
+
+Answer = Callable[[Examples], Answered]
 
 
 class Answering(ABC):
@@ -97,18 +108,27 @@ class Answering(ABC):
         and to blank texts, which else have an answer with a note. Raises InputError for an unknown task or an input of
         another shape, and what `threshold` raises.
         """
-        spec = self._known(task)
-        found = None if abstain is None else self.threshold(task, abstain)
+        self._known(task)
+        answer = self.answer_with(task, abstain)
         given = self._from_frame(task, inputs) if is_frame(inputs) else cast(Inputs, inputs)
         columns = self._columns(task, given)
         if len(given) == 0:
             return []
-        examples = Examples([str(i) for i in range(len(given))], columns)
-        encoded = self.encode(task, examples)
-        predicted, notes = self.predict_encoded(task, encoded), self.notes(encoded, examples)
-        if abstain is not None:
-            predicted = answers.without_unsure(spec, predicted, found, notes)
-        return [self._prediction(task, predicted, i, note) for i, note in enumerate(notes)]
+        answered = answer(Examples([str(i) for i in range(len(given))], columns))
+        return [self._prediction(task, answered.predictions, i, note) for i, note in enumerate(answered.notes)]
+
+    def answer_with(self, task: str, abstain: float | None = None) -> Answer:
+        """Answering by a task of the model, with `abstain` as in `predict`; raises what `threshold` raises."""
+        found = None if abstain is None else self.threshold(task, abstain)
+
+        def answer(examples: Examples) -> Answered:
+            encoded = self.encode(task, examples)
+            predicted, notes = self.predict_encoded(task, encoded), self.notes(encoded, examples)
+            if abstain is not None:
+                predicted = answers.without_unsure(self.tasks[task], predicted, found, notes)
+            return Answered(predicted, notes)
+
+        return answer
 
     def notes(self, encoded: Encoded, examples: Examples) -> list[str]:
         """What an answer should be read with, an example each: "empty", "truncated", or nothing."""

@@ -112,14 +112,14 @@ class Decoded:
                 line += ends.decode(block, final=position == 0).count("\n")
             byte = handle.read(1)
         remedy = f"save the file as UTF-8, or {self.remedies.set('encoding', 'cp1252')} if it was saved so"
-        if self.encoding != "utf-8" and _is_utf8(self.source):
+        if self.encoding != "utf-8" and is_utf8(self.source):
             remedy = f"the file is UTF-8: {self.remedies.set('encoding', 'utf-8')}"
         return DataError(f"{self.path}, line {line}: byte 0x{byte.hex()} is not {self.encoding.upper()}; {remedy}")
 
 
 def inherited(path: Path, encoding: str | None) -> str | None:
     """The encoding that other files like this one have; None where this one is UTF-8, which hardly another file is."""
-    is_known = encoding is None or (path.is_file() and _is_utf8(source_of(path)))
+    is_known = encoding is None or (path.is_file() and is_utf8(source_of(path)))
     return None if is_known else encoding
 
 
@@ -177,7 +177,7 @@ def decode(source: Source, encoding: str | None = None, remedies: Remedies = IN_
 
 def _other_letters(decoded: Decoded) -> list[str]:
     """A warning where a file is UTF-8 beyond ASCII as well: a single-byte encoding takes nearly any byte."""
-    if not _is_utf8(decoded.source):
+    if not is_utf8(decoded.source):
         return []
     sample, is_same = None, True
     for own, other in zip_longest(decoded, Decoded(decoded.source), fillvalue=""):
@@ -193,7 +193,7 @@ def _other_letters(decoded: Decoded) -> list[str]:
     ]
 
 
-def _is_utf8(source: Source) -> bool:
+def is_utf8(source: Source) -> bool:
     """Whether bytes are UTF-8, and hold none of the NULs of UTF-16."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with source.open() as handle:

@@ -77,11 +77,13 @@ def score(task: Task, predictions: Predictions, places: Mapping[str, slice] | No
     """Every metric of the task's kind, the interval of its own one, and the constant answer's score; of parts too."""
     assert predictions.labels is not None
     given = metric_input(task, predictions)
-    values = {name: metrics.METRICS[name](given, predictions.labels) for name in KINDS[task.kind].metrics}
+    values = every_metric(task, given, predictions.labels)
     is_constant = not task.is_regression and len(np.unique(predictions.values)) == 1
     parts = {name: score(task, predictions.part(place)) for name, place in (places or {}).items()}
     found = task_score(task, values, predictions.labels)
-    interval = found.interval or _drawn_interval(found.metric, given, predictions.labels)
+    interval = found.interval
+    if interval is None and found.value is not None and found.examples >= FEWEST_DRAWN:
+        interval = _drawn_interval(found.metric, given, predictions.labels)
     return replace(found, interval=interval, is_constant=is_constant, parts=parts)
 
 
@@ -101,10 +103,13 @@ def task_score(task: Task, values: dict[str, float | None], labels: metrics.Arra
     )
 
 
-def _drawn_interval(metric: str, answers: metrics.Array, labels: metrics.Array) -> Interval | None:
+def every_metric(task: Task, answers: metrics.Array, labels: metrics.Array) -> dict[str, float | None]:
+    """The value of each metric of the task's kind; answers and labels [N] as `metric_input` gives them."""
+    return {name: metrics.METRICS[name](answers, labels) for name in KINDS[task.kind].metrics}
+
+
+def _drawn_interval(metric: str, answers: metrics.Array, labels: metrics.Array) -> Interval:
     """The 95 % percentile interval of a score over bootstrap samples of its examples, where no formula is known."""
-    if len(labels) < FEWEST_DRAWN or metrics.METRICS[metric](answers, labels) is None:
-        return None
     drawn = resample(metric, answers[None], labels, DRAWS, np.random.default_rng(0))[:, 0]
     return percentile_interval(np.nan_to_num(drawn), 0.05)
 

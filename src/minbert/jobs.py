@@ -121,14 +121,15 @@ def read_tasks(
 def _warn_of_learned(folder: Path, readings: Mapping[str, Mapping[Split, Reading]]) -> None:
     """Warns of dev rows that the model gone on from, where the encoder is one, learned from."""
     run = Run.of_model(folder)
-    for name, task in (run.recipe().tasks if run else {}).items():
-        dev = readings.get(name, {}).get("dev")
-        known = learned_texts(task) if dev else None
-        if run and dev and known:
-            rows = [row_key(texts) for texts in zip(*dev.examples.texts, strict=True)]
-            if count := sum(row in known for row in rows):
-                of_rows = f"{count:,} of {counted(len(rows), 'row')}"
-                dev.warnings.append(f"{of_rows} are among those that {run.folder} learned from: scores are too good")
+    if run is None:
+        return
+    then = run.recipe().tasks
+    for name, dev in ((name, of_splits["dev"]) for name, of_splits in readings.items() if "dev" in of_splits):
+        known = (learned_texts(then[name]) if name in then else None) or set()
+        rows = [row_key(texts) for texts in zip(*dev.examples.texts, strict=True)]
+        if count := sum(row in known for row in rows):
+            of_rows = f"{count:,} of {counted(len(rows), 'row')}"
+            dev.warnings.append(f"{of_rows} are among those that {run.folder} learned from: scores are too good")
 
 
 def weights_of_classes(task: Task, labels: Labels) -> Weights | None:

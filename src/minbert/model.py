@@ -166,9 +166,9 @@ class MultitaskModel(Answering, nn.Module):
             raise ModelError(f"{folder} is a run whose weights were not kept; take the first seed's, or --keep-weights")
         if seeds := sorted(run.parent.name for run in folder.glob("seed-*/best")):
             raise ModelError(f"{folder} holds the runs of several seeds; take {folder / seeds[0]}")
-        if parts := sorted(run.parent.relative_to(folder).as_posix() for run in folder.glob("**/fold-*/best")):
-            raise ModelError(f"{folder} holds a run for each part of its train files; take {folder / parts[0]}")
         if not (folder / TASKS).is_file():
+            if parts := sorted(run.parent for depth in ("", "seed-*/") for run in folder.glob(f"{depth}fold-*/best")):
+                raise ModelError(f"{folder} holds a run for each part of its train files; take {parts[0]}")
             raise ModelError(f"{folder} holds no tasks.json, so it is no model of minbert's; train one from it first")
         tasks = read_tasks(folder / TASKS)
         pooled = any(task.pooling == "cls" for task in tasks.values())

@@ -116,9 +116,9 @@ def _divided(train: Reading, where: str, task: Task) -> tuple[Reading, Reading]:
     held = held_back(train.examples, where, task)
     note = f"held back {counted(int(held.sum()), 'row')} to choose by"
     note += "" if task.fold is None else f", part {task.fold} of {task.folds}"
-    apart = len(np.unique(groups(train.examples.texts)[held]))
-    note += f"; they are {counted(apart, 'group')} that share no text" if apart < held.sum() else ""
     dev = Reading(train.examples.take(np.flatnonzero(held)), train.labels)
+    apart = len(set(groups(dev.examples.texts)))
+    note += f"; they are {counted(apart, 'group')} that share no text" if apart < len(dev.examples) else ""
     if task.holdout is not None and len(dev.examples) < 0.9 * task.holdout:
         few = f"holdout = {task.holdout} holds {counted(len(dev.examples), 'row')} back, since others share their texts"
         dev.warnings.append(f"{few}; a dev file of other texts would tell more")

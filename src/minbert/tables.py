@@ -214,7 +214,8 @@ def _open(
     first = without_end(next(line for line in decoded if without_end(line)))
     if kind == "csv" and file_format is None and "," not in first:
         found = next((separator for separator in "\t;" if separator in first), ",")
-        decoded.notes.extend(["cut at semicolons, as its header is"] if found == ";" else [])
+        if found == ";":
+            decoded.notes.append("cut at semicolons, as its header is")
         return _separated(decoded, found, quoting)
     return _separated(decoded, "\t" if kind == "tsv" else ",", quoting)
 

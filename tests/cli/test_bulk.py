@@ -194,7 +194,7 @@ def test_vectors_of_many_windows_are_those_of_the_model(command: Command, traine
 def test_progress_is_told_in_lines_where_there_is_no_terminal(
     command: Command, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minbert.cli.rows.RowsDisplay.SECONDS_BETWEEN_LINES", -1.0)
+    monkeypatch.setattr("minbert.cli.show.RowsDisplay.SECONDS_BETWEEN_LINES", -1.0)
     Path("in.csv").write_text("sentence\n" + "good\n" * 10)
     done = command("predict", trained, "--task", "sst", "--input", "in.csv", "--output", "out.csv")
     first, second, _ = done.err.splitlines()

@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from minbert.answering import Answered
 from minbert.data import Examples
 from minbert.errors import DataError, RunError
 from minbert.files import one_writer_of
 from minbert.inference.bulk import (
     LISTED,
-    Answered,
     Make,
     as_vectors,
     check_course_ids,

@@ -15,7 +15,6 @@ from minbert.cli.labelled import chosen_by, files_of, read_labelled, readings_of
 from minbert.cli.train import ForceOption, SkipOption
 from minbert.cli.use import JsonOption, ModelArgument, TaskOption, chosen
 from minbert.errors import DataError, ModelError, counted
-from minbert.files import check_place, one_writer, write_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,6 +39,7 @@ def calibrate(
 ) -> None:
     """Make a model's probabilities rates of being right, by labelled rows; also when to abstain, scores' margins."""
     from minbert.cli.show import messages, results
+    from minbert.files import check_place
     from minbert.model import TASKS, MultitaskModel, model_folder
 
     if data is not None and input_file is not None:
@@ -79,8 +79,11 @@ def _have_chosen(fitted: Mapping[str, Fitted], model: Path) -> bool:
 
 def _held(model: Path) -> contextlib.AbstractContextManager[None]:
     """Keeps training from replacing a run's model meanwhile; a model's folder by itself has no such writer."""
-    runs = [folder for folder in (model, model.parent) if (folder / "recipe.toml").is_file()]
-    return one_writer(runs[0]) if runs else contextlib.nullcontext()
+    from minbert.files import one_writer
+    from minbert.runs import Run
+
+    run = Run.of_model(model)
+    return one_writer(run.folder) if run else contextlib.nullcontext()
 
 
 def _check_new(names: Sequence[str], tasks: Mapping[str, Task], folder: Path) -> None:
@@ -119,6 +122,7 @@ def _fit(
 def _store(loaded: MultitaskModel, fitted: Mapping[str, Fitted], folder: Path) -> None:
     """Into the model's tasks, and its card where there is one."""
     from minbert.cards import with_calibration
+    from minbert.files import write_text
     from minbert.model import TASKS, write_tasks
 
     found = {name: loaded.tasks[name].model_copy(update={"calibration": of.calibration}) for name, of in fitted.items()}

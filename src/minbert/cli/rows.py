@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minbert.cli.show import BarDisplay
 from minbert.errors import RunInterruptedError
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ def grow(
     found: Survey,
 ) -> Mapping[str, int]:
     """Writes an output, or what is lacking of it, and counts what its rows hold."""
-    from minbert.cli.show import messages, resuming
+    from minbert.cli.show import RowsDisplay, messages, resuming
     from minbert.cli.train import interrupts
     from minbert.inference.bulk import fill
     from minbert.inference.growing import growing
@@ -67,26 +65,3 @@ def grow(
                     place = f"row {progress.rows:,} of {found.rows:,}"
                     raise RunInterruptedError(f"{place} is saved; go on with\n{resuming()}")
         return growth.progress.counts
-
-
-class RowsDisplay(BarDisplay):
-    """Rows done, rows a second and time left, on standard error: a bar on a terminal, plain lines elsewhere."""
-
-    SECONDS_BETWEEN_LINES = 20.0
-
-    def __init__(self, rows: int, done: int) -> None:
-        super().__init__()
-        self.rows, self.done = rows, done
-        self.task = self.bar.add_task("rows", total=rows, completed=done)
-        self.begun = self.last_line = time.monotonic()
-
-    def show(self, row: int) -> None:
-        from minbert.cli.show import duration
-
-        now = time.monotonic()
-        rate = (row - self.done) / max(now - self.begun, 1e-9)  # rows a second of this process
-        self.bar.update(self.task, completed=row, description=f"{rate:,.0f} rows/s")
-        if not self.console.is_terminal and now - self.last_line > self.SECONDS_BETWEEN_LINES:
-            self.last_line = now
-            left = duration((self.rows - row) / rate)
-            self.console.print(f"row {row:,}/{self.rows:,}  {rate:,.0f} rows/s  {left} left")

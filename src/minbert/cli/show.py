@@ -308,3 +308,24 @@ def duration(seconds: float) -> str:
     """Minutes and seconds, or hours and minutes."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min {rest:02} s"
+
+
+class RowsDisplay(BarDisplay):
+    """Rows done, rows a second and time left, on standard error: a bar on a terminal, plain lines elsewhere."""
+
+    SECONDS_BETWEEN_LINES = 20.0
+
+    def __init__(self, rows: int, done: int) -> None:
+        super().__init__()
+        self.rows, self.done = rows, done
+        self.task = self.bar.add_task("rows", total=rows, completed=done)
+        self.begun = self.last_line = time.monotonic()
+
+    def show(self, row: int) -> None:
+        now = time.monotonic()
+        rate = (row - self.done) / max(now - self.begun, 1e-9)  # rows a second of this process
+        self.bar.update(self.task, completed=row, description=f"{rate:,.0f} rows/s")
+        if not self.console.is_terminal and now - self.last_line > self.SECONDS_BETWEEN_LINES:
+            self.last_line = now
+            left = duration((self.rows - row) / rate)
+            self.console.print(f"row {row:,}/{self.rows:,}  {rate:,.0f} rows/s  {left} left")

@@ -208,10 +208,10 @@ def _write_file(
 
     `options` are what decides, beside the input, the model and how the input is read, what is written.
     """
-    from minbert.inference.bulk import answer_with, check_course_ids, in_course_layout, origin, with_answers
+    from minbert.inference.bulk import check_course_ids, in_course_layout, origin, with_answers
     from minbert.tables import ColumnTypes, format_of
 
-    answer, types = answer_with(model, name, abstain), ColumnTypes(len(file.header))
+    answer, types = model.answer_with(name, abstain), ColumnTypes(len(file.header))
     in_parts = not course and format_of(output) == "parquet"
 
     def look(window: Window) -> None:

@@ -98,14 +98,19 @@ def expand(
     seeded = [recipe.model_copy(update={"seed": recipe.seed + n}) for n in range(seeds) for recipe in recipes]
     first = {recipe.name: recipe.seed for recipe in recipes}
     return [
-        Cell(
-            recipe if fold is None else recipe.with_fold(fold),
-            runs / recipe.name / f"seed-{recipe.seed}" / ("" if fold is None else f"fold-{fold}"),
-            keep_weights or (recipe.seed == first[recipe.name] and fold in (None, 1)),
-        )
+        cell_of(recipe, runs, fold, keep_weights, is_first_seed=recipe.seed == first[recipe.name])
         for recipe in seeded
         for fold in recipe.folds
     ]
+
+
+def cell_of(recipe: Recipe, runs: Path, fold: int | None, keep_weights: bool, is_first_seed: bool) -> Cell:
+    """The run of a recipe, its seed set, that holds back a part of its train files, or none of these."""
+    return Cell(
+        recipe if fold is None else recipe.with_fold(fold),
+        runs / recipe.name / f"seed-{recipe.seed}" / ("" if fold is None else f"fold-{fold}"),
+        keep_weights or (is_first_seed and fold in (None, 1)),
+    )
 
 
 def not_kept(cells: Sequence[Cell], results: Path | None) -> list[Cell]:

@@ -7,18 +7,15 @@ import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from minbert.errors import RunError
-from minbert.evaluation import task_score
+from minbert.evaluation import every_metric, task_score
 from minbert.experiments.results import RUNS, Array, Point, Result, read_kept
-from minbert.metrics import METRICS
 from minbert.runs import Run
 from minbert.schema import Recipe
-from minbert.tasks import KINDS, Task
 
 
 def load_results(folder: Path) -> list[Result]:
@@ -39,7 +36,7 @@ def load_results(folder: Path) -> list[Result]:
             f"{folder} lacks some part of {parts[0].name}; complete its runs, and name the folder of them all"
         )
     found.sort(key=lambda result: (result.group, result.seed, str(result.folder)))
-    for one, other in pairwise(found):
+    for one, other in itertools.pairwise(found):
         if (one.group, one.seed) == (other.group, other.seed):
             places = " and ".join(str(result.folder or "its folds") for result in (one, other))
             raise RunError(f"{places} are both {one.name}; name a folder that holds one of them")
@@ -67,7 +64,7 @@ def _one(folds: Sequence[Result]) -> Result:
     recipe = folds[0].recipe.with_fold(None)
     answers = {name: np.concatenate([fold.answers[name] for fold in folds]) for name in folds[0].answers}
     labels = {name: np.concatenate([_labels(fold, name) for fold in folds]) for name in answers}
-    metrics = {name: _metrics(recipe.tasks[name], answers[name], labels[name]) for name in answers}
+    metrics = {name: every_metric(recipe.tasks[name], answers[name], labels[name]) for name in answers}
     angles = [fold.angle for fold in folds if fold.angle is not None]
     last = folds[0].curve[-1]
     return replace(
@@ -84,10 +81,6 @@ def _one(folds: Sequence[Result]) -> Result:
         answers=answers,
         folder=None,  # there are several
     )
-
-
-def _metrics(task: Task, answers: Array, labels: Array) -> dict[str, float | None]:
-    return {name: METRICS[name](answers, labels) for name in KINDS[task.kind].metrics}
 
 
 def _labels(fold: Result, task: str) -> Array:

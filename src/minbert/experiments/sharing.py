@@ -13,7 +13,7 @@ from minbert.errors import RecipeError, counted
 from minbert.experiments.compare import answers_of, compare_scores
 from minbert.experiments.delta_m import DeltaM, delta_m
 from minbert.experiments.devsets import DevSet, dev_sets
-from minbert.experiments.grid import Cell
+from minbert.experiments.grid import Cell, cell_of
 from minbert.experiments.loading import joined
 from minbert.experiments.results import Result
 from minbert.jobs import build_model, lay_out, read_tasks
@@ -112,7 +112,7 @@ def derive(recipe: Recipe, runs: Path, seeds: int, skip_bad_rows: bool = False) 
         schedule, last_step = lay_out(rows_of_part, seeded)
         if last_step == 0:
             raise RecipeError(f"'{recipe.name}' does no update; give training.epochs or training.max_steps more than 0")
-        together.append(_cell(_together(seeded, last_step), runs, number, fold))
+        together.append(cell_of(_together(seeded, last_step), runs, fold, False, number == 0))
         for name in judged:
             batches = schedule.batches_before(list(recipe.tasks).index(name), last_step + 1)
             updates = batches // recipe.training.accumulate
@@ -121,7 +121,7 @@ def derive(recipe: Recipe, runs: Path, seeds: int, skip_bad_rows: bool = False) 
                     f"task '{name}' gets no batch in {counted(last_step, 'update')}, so there is nothing to judge; "
                     "give training.max_steps or training.epochs more"
                 )
-            alone[name].append(_cell(_alone(seeded, name, updates), runs, number, fold))
+            alone[name].append(cell_of(_alone(seeded, name, updates), runs, fold, False, number == 0))
     return Arms(recipe.name, together, alone, {name: rows[name] for name in judged}, _notes(recipe, judged))
 
 
@@ -167,11 +167,6 @@ def _check_names(recipe: Recipe, judged: Sequence[str]) -> None:
 
 def _alone_name(recipe: Recipe, task: str) -> str:
     return f"{recipe.name}-alone-{task}"
-
-
-def _cell(recipe: Recipe, runs: Path, number: int, fold: int | None) -> Cell:
-    folder = runs / recipe.name / f"seed-{recipe.seed}" / ("" if fold is None else f"fold-{fold}")
-    return Cell(recipe, folder, keeps_weights=number == 0 and fold in (None, 1))
 
 
 def _together(recipe: Recipe, last_step: int) -> Recipe:

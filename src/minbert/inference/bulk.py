@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minbert.answering import Answering
+from minbert.answering import Answer
 from minbert.data import SKIPPING, BadRow, Examples, examine, refusal
 from minbert.errors import DataError
 from minbert.inference.growing import Growing, Progress
 from minbert.labels import is_blank
-from minbert.predictions import Predictions, check_course_id, columns, course_text, rows, without_unsure
+from minbert.predictions import check_course_id, columns, course_text, rows
 from minbert.runs import digest
 from minbert.tables import Cell, ColumnTypes, FileFormat, Table, TableFile, as_bytes
 from minbert.tasks import Task
@@ -65,14 +65,6 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """The answers to a window's examples, and what each should be read with."""
-
-    predictions: Predictions
-    notes: list[str]
-
-
-@dataclass(frozen=True)
 class Block:
     """A window's part of the output, and how many rows of each sort it has."""
 
@@ -80,7 +72,6 @@ class Block:
     counts: dict[str, int]
 
 
-Answer = Callable[[Examples], Answered]
 Make = Callable[[Window, bool], Block]
 """A window, and whether the output begins with it -> its part of the output."""
 
@@ -114,21 +105,6 @@ def survey(
     if found and not skip_bad_rows:
         raise refusal(found[0], bad, remedy)
     return Survey(last, bad, found)
-
-
-def answer_with(model: Answering, name: str, abstain: float | None = None) -> Answer:
-    """Answering by a model's task, with `abstain` as in `predict`: batches are made by length within a window, and
-    undone."""
-    found = None if abstain is None else model.threshold(name, abstain)
-
-    def answer(examples: Examples) -> Answered:
-        encoded = model.encode(name, examples)
-        predicted, notes = model.predict_encoded(name, encoded), model.notes(encoded, examples)
-        if abstain is not None:
-            predicted = without_unsure(model.tasks[name], predicted, found, notes)
-        return Answered(predicted, notes)
-
-    return answer
 
 
 def with_answers(file: TableFile, task: Task, answer: Answer, file_format: FileFormat, types: ColumnTypes) -> Make:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from minbert.decoding import Remedies, read_bytes
+from minbert.decoding import Remedies, Source, is_utf8, read_bytes
 from minbert.dialects import SEMICOLONS
 from minbert.errors import DataError, counted, shown
 from minbert.labels import YES_NO, as_number, is_blank
@@ -214,7 +214,7 @@ def _read(path: Path) -> tuple[Table, str | None]:
         return read_table(path, remedies=BY_HAND), None
     except DataError:
         content = read_bytes(path)
-        if format_of(path) == "parquet" or _is_utf8(content):
+        if format_of(path) == "parquet" or is_utf8(Source(path, content)):
             raise
         for encoding in ("utf-16-le", "utf-16-be") if b"\0" in content else ("cp1252",):
             try:
@@ -224,13 +224,6 @@ def _read(path: Path) -> tuple[Table, str | None]:
             if re.search("[A-Za-z]", "".join(table.header)):  # the other order of bytes gives letters of China
                 return table, encoding
         raise
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        return bool(content.decode("utf-8")) and b"\0" not in content
-    except UnicodeDecodeError:
-        return False
 
 
 def _word_of_a_row(columns: Iterable[Column]) -> str | None:
