@@ -485,6 +485,19 @@ def test_a_task_without_a_train_file_is_a_fault(tmp_path: Path, tiny_encoder: Pa
     assert report.faults == ['t: the task names no train file; set train = "FILE" in its table']
 
 
+def test_rows_that_would_be_held_back_are_said_of_the_whole_file(tmp_path: Path, tiny_encoder: Path) -> None:
+    rows = [[str(n), f"film {n % 8}", "good" if n % 8 < 4 else "bad"] for n in range(40)]
+    held = split_of(checked(tmp_path, tiny_encoder, ONE | {"holdout": 10}, train=rows), "train")
+    assert (held.rows, held.usable) == (40, 40)
+    assert held.notes[-1] == "held back 10 rows to choose by; they are 2 groups that share no text"
+    few = [[str(n), "one film" if n < 32 else f"film {n}", "good" if n % 2 else "bad"] for n in range(40)]
+    report = checked(tmp_path, tiny_encoder, ONE | {"holdout": 10}, train=few)
+    (doubt,) = remarks(report)["doubts about a file as it was read"]
+    assert doubt.startswith("t train: rows held back: holdout = 10 holds 8 rows back, since others share their texts")
+    part = split_of(checked(tmp_path, tiny_encoder, ONE | {"folds": 4}, train=rows), "train")
+    assert part.notes[-1].startswith("held back 10 rows to choose by, part 1 of 4")
+
+
 CELLS = st.sampled_from(["good", "bad film", "", " ", "\u200b"])
 LABELS = st.sampled_from(["0", "1", "1.0", "", "2.5", "x", "True"])
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -187,8 +187,10 @@ def check_task(name: str, task: Task, tokenizer: Tokenizer, limit: int) -> TaskR
     )
     try:
         _, readings = read_splits(task, skip_bad_rows=True)
-        if task.divides_train:  # train accepts it; what is looked at are the files
+        if task.divides_train:  # train accepts it; what is looked at are the files, and what it says of dividing them
+            divided = readings
             _, readings = read_splits(files, skip_bad_rows=True)
+            readings["train"] = _with_doubts(divided, readings["train"])
     except MinbertError as error:
         readings, faults = _read_apart(files)
         fault = None if faults else str(error)
@@ -206,6 +208,12 @@ def check_task(name: str, task: Task, tokenizer: Tokenizer, limit: int) -> TaskR
         if of in entries and within in entries
     ]
     return TaskReport(name, task.kind, limit, splits, overlaps, fault)
+
+
+def _with_doubts(divided: dict[Split, Reading], whole: Reading) -> Reading:
+    """A whole train file's reading, with what was noted when a part of it was held back."""
+    doubts = [f"rows held back: {warning}" for warning in divided["dev"].warnings]
+    return replace(whole, notes=divided["train"].notes, warnings=[*whole.warnings, *doubts])
 
 
 def _read_apart(task: Task) -> tuple[dict[Split, Reading], dict[Split, str]]:
