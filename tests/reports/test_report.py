@@ -1,5 +1,6 @@
 """A report of small runs on the starter data: every number in it is that of the runs, and it stands by itself."""
 
+import json
 import re
 import shutil
 from html import unescape
@@ -115,6 +116,20 @@ def test_precisions_are_those_of_the_answers(report: Report) -> None:
     assert len(group) == int(re.findall(r"### para\n\n(\d+) seed", report.text)[0])
     expected = np.mean([precision_score(dev.labels, r.answers["para"], pos_label=1, zero_division=0) for r in group])
     assert float(rows["1"][3].split(" ")[0]) == pytest.approx(expected, abs=5.1e-3)
+
+
+def test_conflict_is_that_of_the_runs_updates(report: Report, runs: Path) -> None:
+    rows = {tuple(row[:2]): row[2:] for row in table_rows(report.text, "## Conflict between tasks")}
+    steps = [
+        json.loads(line) for file in runs.glob("PCG-200/*/metrics.jsonl") for line in file.read_text().splitlines()
+    ]
+    for key, what in {"cosines": "para/sst", "null_cosines": "sst"}.items():
+        cosines = [c for step in steps if (c := step.get(key, {}).get(what)) is not None]
+        mean, negative, count = rows["PCG-200", what if "/" in what else f"null: {what} and {what}"]
+        assert float(mean.replace("−", "-")) == pytest.approx(np.mean(cosines), abs=5.1e-4)
+        assert negative == f"{np.mean(np.array(cosines) < 0):.0%}"
+        assert count == str(len(cosines))
+    assert {name for name, _ in rows} == {"PCG-200", "SUM-200"}
 
 
 def test_claims_are_judged_and_what_was_not_run_is_said(report: Report) -> None:

@@ -213,7 +213,7 @@ class Report:
     def _curves(self) -> str:
         parts = ["## Learning curves", self._figure("curves")]
         if any(plot.name.startswith("conflict") for plot in self.plots):
-            parts += ["## Conflict between tasks", tables.CONFLICT_NOTE]
+            parts += ["## Conflict between tasks", tables.CONFLICT_NOTE, tables.conflict(self._conflicting())]
             parts += [self._figure(plot.name) for plot in self.plots if plot.name.startswith("conflict")]
         return "\n\n".join(parts)
 

@@ -11,7 +11,7 @@ from minbert.comparison import SEEDS_NEEDED, Churn, Difference, contrast
 from minbert.data import Reading
 from minbert.experiments.compare import SUM, ScoreLine, answers_of
 from minbert.experiments.devsets import DevSet, readings
-from minbert.experiments.results import Result
+from minbert.experiments.results import ENCODER, Conflict, Result
 from minbert.metrics import Interval, correlation_interval, proportion_interval, total
 from minbert.reports.claims import Judged
 from minbert.reports.source import Source
@@ -152,6 +152,22 @@ def churn_cells(churn: Churn) -> list[str]:
     form = "{:.1%}" if churn.gained is not None else "{:.3f} apart"
     parts = (churn.changed, churn.reseeded, churn.gained, churn.lost)
     return ["" if part is None else form.format(part) for part in parts]
+
+
+def conflict(groups: Groups) -> str:
+    """Cosines of gradients in the whole encoder over all updates and seeds: pairs of tasks, then each task's null."""
+    rows = []
+    for name, group in groups.items():
+        found: dict[str, list[Conflict]] = {}
+        for row in (row for result in group for row in result.conflict if row.layer == ENCODER):
+            found.setdefault(row.between, []).append(row)
+        for between in sorted(found, key=lambda between: "/" not in between):
+            counts = [row.count for row in found[between]]
+            mean = np.average([row.cosine for row in found[between]], weights=counts)
+            negative = np.average([row.negative for row in found[between]], weights=counts)
+            what = between if "/" in between else f"null: {between} and {between}"
+            rows.append([name, what, signed(float(mean)), f"{negative:.0%}", f"{sum(counts):,}"])
+    return markdown(("run", "gradients of", "mean cosine", "below 0", "pairs of gradients"), rows, left=2)
 
 
 def findings(judged: Judged) -> str:
