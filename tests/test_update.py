@@ -318,13 +318,19 @@ def test_a_close_look_holds_the_gram_matrix_of_every_layer_and_the_null(values: 
         for pair, cosine in inspection.layer_cosines[layer].items():
             first, second = (flat[task] for task in pair.split("/"))
             assert cosine == pytest.approx(float(torch.cosine_similarity(first, second, dim=0)), abs=1e-4)
+    assert inspection.layer_null_cosines.keys() == inspection.layer_cosines.keys()
     for number, task in enumerate(job.names):
         others = other_batches(job, Draw(number, 0, 1))
         if others is None:
             assert inspection.null_cosines[task] is None
+            assert not any(task in of_layer for of_layer in inspection.layer_null_cosines.values())
             continue
-        pair = [torch.cat([g.flatten() for g in row.values()]) for row in (rows[task], gradient(task, *others))]
-        assert inspection.null_cosines[task] == pytest.approx(float(torch.cosine_similarity(*pair, dim=0)), abs=1e-4)
+        two = rows[task], gradient(task, *others)
+        found = {"": inspection.null_cosines[task]}
+        found |= {prefix: inspection.layer_null_cosines[layer][task] for layer, prefix in layers.items()}
+        for prefix, cosine in found.items():
+            pair = [torch.cat([g.flatten() for n, g in row.items() if n.startswith(prefix)]) for row in two]
+            assert cosine == pytest.approx(float(torch.cosine_similarity(*pair, dim=0)), abs=1e-4)
 
 
 def test_the_null_takes_other_rows_of_the_same_pass_and_batches_of_the_same_size(values: dict[str, object]) -> None:

@@ -36,14 +36,15 @@ class TaskGradient:
 class Inspection:
     """A close look at an update's conflict: norms and cosines layer by layer, and the null beside them.
 
-    `null_cosines` hold each task's cosine between its gradient and that of other rows of its own, as many; None
-    where a pass has too few rows or a gradient is zero or no number. Cosines between tasks say nothing about conflict
-    unless they lie below these.
+    The null is each task's cosine between its gradient and that of other rows of its own, as many, by layer and in the
+    whole encoder; None where a gradient is zero or no number, and no entry by layer where a pass has too few rows.
+    Cosines between tasks say nothing about conflict unless they lie below these.
     While the null is measured one gradient more is held than there are tasks.
     """
 
     layer_gradient_norms: dict[str, dict[str, float]]
     layer_cosines: dict[str, dict[str, float | None]]
+    layer_null_cosines: dict[str, dict[str, float | None]]
     null_cosines: dict[str, float | None]
 
 
@@ -71,15 +72,31 @@ def inspect(
 ) -> Inspection:
     """The Gram matrices [P, T, T] of an update layer by layer, and each task's null."""
     names = [part.task for part in parts]
+    layers = _by_layer(model, grams)
+    layer_nulls: dict[str, dict[str, float | None]] = {layer: {} for layer in layers}
+    nulls: dict[str, float | None] = dict.fromkeys(names)
+    for draw, part in zip(draws, parts, strict=True):
+        other = _null_gradient(job, model, draw, part.task)
+        if other is not None:
+            null = gradients.gram_matrices([part.shared, other])  # [P, 2, 2]
+            nulls[part.task] = _cosine(null.sum(0))
+            for layer, gram in _by_layer(model, null).items():
+                layer_nulls[layer][part.task] = _cosine(gram)
+    return Inspection(
+        {layer: named_norms(gram, names) for layer, gram in layers.items()},
+        {layer: named_cosines(gram, names) for layer, gram in layers.items()},
+        layer_nulls,
+        nulls,
+    )
+
+
+def _by_layer(model: MultitaskModel, grams: Tensor) -> dict[str, Tensor]:
+    """Gram matrices of the encoder's parameters [P, T, T] summed over those of each layer [T, T]."""
     layers: dict[str, Tensor] = {}
     for (parameter, _), gram in zip(model.encoder.named_parameters(), grams, strict=True):
         layer = _layer(parameter)
         layers[layer] = layers.get(layer, torch.zeros_like(gram)) + gram
-    return Inspection(
-        {layer: named_norms(gram, names) for layer, gram in layers.items()},
-        {layer: named_cosines(gram, names) for layer, gram in layers.items()},
-        {part.task: _null_cosine(job, model, draw, part) for draw, part in zip(draws, parts, strict=True)},
-    )
+    return layers
 
 
 def named_norms(gram: Tensor, names: Sequence[str]) -> dict[str, float]:
@@ -114,17 +131,17 @@ def other_batches(job: Job, draw: Draw) -> list[int] | None:
     return None
 
 
-def _null_cosine(job: Job, model: MultitaskModel, draw: Draw, part: TaskGradient) -> float | None:
-    """The cosine between a task's gradient and that of other batches of its own, with the same weights."""
+def _null_gradient(job: Job, model: MultitaskModel, draw: Draw, task: str) -> list[Tensor | None] | None:
+    """A task's gradient from other batches of its own, with the same weights; None where there are none."""
     others = other_batches(job, draw)
     if others is None:
         return None
-    parameters, other = list(model.encoder.parameters()), list[Tensor | None]()
+    parameters, total = list(model.encoder.parameters()), list[Tensor | None]()
     for number in others:
-        loss, _ = _loss(job, model, part.task, number)
+        loss, _ = _loss(job, model, task, number)
         found = _merged(torch.autograd.grad(loss, parameters, allow_unused=True))  # leaves .grad alone
-        other = gradients.weighted_sum_([other, found], torch.ones(2)) if other else found
-    return _defined(gradients.cosines(gradients.gram_matrices([part.shared, other]).sum(0))[0, 1])
+        total = gradients.weighted_sum_([total, found], torch.ones(2)) if total else found
+    return total
 
 
 def _loss(job: Job, model: MultitaskModel, name: str, number: int) -> tuple[Tensor, int]:
@@ -138,6 +155,11 @@ def _loss(job: Job, model: MultitaskModel, name: str, number: int) -> tuple[Tens
 def _merged(found: Iterable[Tensor | None]) -> list[Tensor | None]:
     """Gradients in which a word that a batch has twice is one row."""
     return [gradient.coalesce() if gradient is not None and gradient.is_sparse else gradient for gradient in found]
+
+
+def _cosine(gram: Tensor) -> float | None:
+    """cos(g_0, g_1), from G [2, 2]; None where it is undefined."""
+    return _defined(gradients.cosines(gram)[0, 1])
 
 
 def _defined(cosine: Tensor) -> float | None:

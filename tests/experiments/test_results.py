@@ -61,6 +61,7 @@ def test_conflict_is_the_mean_of_the_steps_of_an_epoch(runs: Path, results: list
     looked = next(record for record in records if "layer_cosines" in record)
     assert found[1, "layer.1", "near/same"].cosine == pytest.approx(looked["layer_cosines"]["layer.1"]["near/same"])
     assert found[1, "all", "same"].cosine == pytest.approx(looked["null_cosines"]["same"])
+    assert found[1, "layer.1", "same"].cosine == pytest.approx(looked["layer_null_cosines"]["layer.1"]["same"])
 
 
 def test_what_is_kept_is_what_was_there(runs: Path, results: list[Result], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.text import Text
-from scipy.stats import binomtest, pearsonr
+from scipy import stats
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 
@@ -69,7 +69,7 @@ def planted(group: str, seed: int, turns: list[str] | None = None, epochs: int =
         for epoch in range(epochs + 1)
     ]
     curve[0].metrics["near"]["pearson"] = None
-    where = [("all", between) for between in (*PAIRS, *DEV)] + [(layer, pair) for layer in LAYERS for pair in PAIRS]
+    where = [(layer, between) for layer in ("all", *LAYERS) for between in (*PAIRS, *DEV)]
     conflict = [
         Conflict(epoch, layer, between, generator.uniform(-0.3, 0.6), 0.2, int(generator.integers(1, 9)))
         for epoch in range(1, epochs + 1)
@@ -176,23 +176,33 @@ def test_a_strip_that_has_no_room_for_names_shows_markers() -> None:
     assert [line.get_marker() for line in markers] == [looks[task].get_marker() for task in TURNS * 5]
 
 
-def test_conflict_is_set_beside_the_range_of_the_tasks_own_cosines(plots: dict[str, Plot]) -> None:
+def over_the_run(layer: str, between: str) -> list[float]:
+    """Mean over all updates of both seeds, and the ends of its interval by the epochs' means."""
+    found = [row for result in SURGERY for row in result.conflict if (row.layer, row.between) == (layer, between)]
+    mean = statistics.fmean([row.cosine for row in found for _ in range(row.count)])
+    means = [row.cosine for row in found]
+    half = stats.t.interval(0.95, len(means) - 1)[1] * stats.sem(means)
+    return [mean, mean - half, mean + half]
+
+
+def null_of(layer: str) -> list[float | None]:
+    intervals = [over_the_run(layer, task) for task in DEV]
+    return [None, min(low for _, low, _ in intervals), max(high for _, _, high in intervals)]
+
+
+def shown_row(row: dict[str, Any]) -> list[float | None]:
+    return [value and pytest.approx(value) for value in (row["mean"], row["low"], row["high"])]
+
+
+def test_conflict_is_set_beside_the_tasks_own_cosines(plots: dict[str, Plot]) -> None:
     data = plots["conflict"].data
-
-    def cosines(epoch: int, between: str) -> list[float]:
-        found = [row for result in SURGERY for row in result.conflict if row.layer == "all"]
-        return [row.cosine for row in found if (row.epoch, row.between) == (epoch, between)]
-
     assert len(data) == 4 * (len(PAIRS) + 1)
     assert set(data["group"]) == {"surgery"}
     for row in data.iter_rows(named=True):
-        if row["between"] == "null":
-            own = [statistics.fmean(cosines(row["epoch"], task)) for task in DEV]
-            expected = [None, min(own), max(own)]
-        else:
-            of_pair = cosines(row["epoch"], row["between"])
-            expected = [statistics.fmean(of_pair), min(of_pair), max(of_pair)]
-        assert [row["mean"], row["low"], row["high"]] == [e and pytest.approx(e) for e in expected]
+        place = (row["epoch"], row["between"], "all")
+        of_pair = [c.cosine for r in SURGERY for c in r.conflict if (c.epoch, c.between, c.layer) == place]
+        expected = [statistics.fmean(of_pair), min(of_pair), max(of_pair)] if of_pair else null_of("all")
+        assert shown_row(row) == expected
     first, second = shown_axes(plots["conflict"])
     assert [text.get_text() for text in first.texts] == ["no cosine between tasks recorded"]
     parts = [data.filter(between=between) for between in (*PAIRS, "null")]
@@ -203,15 +213,13 @@ def test_conflict_is_set_beside_the_range_of_the_tasks_own_cosines(plots: dict[s
 def test_a_layers_mean_counts_every_update_once(plots: dict[str, Plot]) -> None:
     data = plots["conflict-by-layer"].data
     assert data["layer"].unique(maintain_order=True).to_list() == list(LAYERS)
+    assert len(data) == len(LAYERS) * (len(PAIRS) + 1)
     for row in data.iter_rows(named=True):
-        place = (row["between"], row["layer"])
-        found = [[c for c in result.conflict if (c.between, c.layer) == place] for result in SURGERY]
-        means = [statistics.fmean([c.cosine for c in one for _ in range(c.count)]) for one in found]
-        expected = (statistics.fmean(means), min(means), max(means))
-        assert (row["mean"], row["low"], row["high"]) == pytest.approx(expected)
+        is_null = row["between"] == "null"
+        assert shown_row(row) == (null_of(row["layer"]) if is_null else over_the_run(row["layer"], row["between"]))
     (axes,) = shown_axes(plots["conflict-by-layer"])
-    parts = [data.filter(between=pair) for pair in PAIRS]
-    assert lines(axes, len(LAYERS)) == [part["mean"].to_list() for part in parts]
+    parts = [data.filter(between=between) for between in (*PAIRS, "null")]
+    assert lines(axes, len(LAYERS)) == [part["mean"].to_list() for part in parts[:3]]
     assert bands(axes) == [corners(part, "depth") for part in parts]
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert ticks == ["embeddings", *map(str, range(11)), "pooler"]
@@ -262,7 +270,7 @@ def test_a_scatter_plot_shows_the_first_seed(plots: dict[str, Plot]) -> None:
         points, diagonal = axes.lines
         np.testing.assert_array_equal(np.array(points.get_data()), rows.select("true", "predicted").to_numpy().T)
         assert np.array(diagonal.get_data()).tolist() == [[1, 5], [1, 5]]
-        r = pearsonr(DEV["near"].labels, first.answers["near"]).statistic
+        r = stats.pearsonr(DEV["near"].labels, first.answers["near"]).statistic
         assert axes.get_title(loc="left") == f"{title}\nr = {r:.3f} (seed {first.seed})"
         low, high = axes.get_ylim()
         assert low < min(rows["predicted"]) < max(rows["predicted"]) < high
@@ -290,7 +298,7 @@ def test_a_reliability_curve_is_that_of_the_first_seeds_answers(tmp_path: Path) 
     np.testing.assert_allclose(plot.data["confidence"], confidence)
     assert plot.data["count"].to_list() == [10] * 15
     for row in plot.data.iter_rows(named=True):
-        interval = binomtest(round(row["right"] * 10), 10).proportion_ci(method="wilson")
+        interval = stats.binomtest(round(row["right"] * 10), 10).proportion_ci(method="wilson")
         assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high), abs=1e-6)
     (axes,) = shown_axes(plot)
     points, *_ = axes.lines
@@ -361,7 +369,8 @@ def test_a_figure_is_labelled_and_nothing_lies_on_another(plots: dict[str, Plot]
 def test_captions_say_how_many_seeds_and_what_bands_are(plots: dict[str, Plot]) -> None:
     assert "means over 2 to 3 seeds, bands run from the lowest to the highest" in plots["curves"].caption
     assert "Where a seed has no value, it is left out." in plots["curves"].caption
-    assert "means over 2 seeds" in plots["conflict-by-layer"].caption
+    assert "2 seeds, bands are 95 % intervals" in plots["conflict-by-layer"].caption
+    assert "below the grey null" in plots["conflict-by-layer"].caption
     assert "sum over 2 seeds, 150 examples" in plots["confusion-mood"].caption
     assert "first seed of each recipe only" in plots["scatter-near"].caption
     assert "one seed, so without a band." in figures.conflict({"one": SURGERY[:1]}).caption
@@ -381,6 +390,13 @@ def test_one_seed_one_task_and_nothing_trained() -> None:
     assert found[1].data.is_empty()
     assert found[2].data.is_empty()
     assert "r undefined" in found[4].figure.axes[0].get_title(loc="left")
+
+
+def test_runs_without_a_null_by_layer_are_drawn_without_one() -> None:
+    group = [replace(r, conflict=[c for c in r.conflict if c.layer == "all" or "/" in c.between]) for r in SURGERY]
+    plot = figures.conflict_by_layer(group)
+    assert set(plot.data["between"]) == set(PAIRS)
+    assert plot.caption.endswith("These runs recorded no null by layer.")
 
 
 def test_a_single_epoch_has_a_band_that_can_be_seen() -> None:

@@ -125,7 +125,7 @@ def test_conflict_is_that_of_the_runs_updates(report: Report, runs: Path) -> Non
     ]
     for key, what in {"cosines": "para/sst", "null_cosines": "sst"}.items():
         cosines = [c for step in steps if (c := step.get(key, {}).get(what)) is not None]
-        mean, negative, count = rows["PCG-200", what if "/" in what else f"null: {what} and {what}"]
+        mean, _, negative, count = rows["PCG-200", what if "/" in what else f"null: {what} and {what}"]
         assert float(mean.replace("−", "-")) == pytest.approx(np.mean(cosines), abs=5.1e-4)
         assert negative == f"{np.mean(np.array(cosines) < 0):.0%}"
         assert count == str(len(cosines))

@@ -10,6 +10,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -138,9 +139,10 @@ def _conflict(steps: Sequence[Mapping[str, Any]]) -> list[Conflict]:
     """Cosines of all updates, and of the ones with a close look by layer and with the null, epoch by epoch."""
     found: dict[tuple[int, str, str], list[float]] = defaultdict(list)
     for step in steps:
-        cosines = {ENCODER: step["cosines"] | step.get("null_cosines", {})} | step.get("layer_cosines", {})
-        for layer, of_layer in cosines.items():
-            for between, cosine in of_layer.items():
+        of_encoder = {ENCODER: step["cosines"]}, {ENCODER: step.get("null_cosines", {})}
+        of_layers = step.get("layer_cosines", {}), step.get("layer_null_cosines", {})
+        for layer, cosines in chain.from_iterable(part.items() for part in (*of_encoder, *of_layers)):
+            for between, cosine in cosines.items():
                 if cosine is not None:
                     found[step["epoch"], layer, between].append(cosine)
     return [

@@ -6,9 +6,11 @@ A group holds the results of one recipe's seeds. Letters: n examples, K classes.
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 from minbert import calibration, metrics
 from minbert.experiments.devsets import DevSet
@@ -44,45 +46,75 @@ def curves(groups: Groups) -> pl.DataFrame:
 
 
 def conflict(groups: Groups) -> pl.DataFrame:
-    """Pairs of tasks in the whole encoder by epoch, and as "null" the lowest and the highest task's own cosine.
+    """Pairs of tasks in the whole encoder by epoch, and as "null" the tasks' own cosines over the whole run.
 
-    A group that has no pair has nothing to set beside a null, so it has none.
+    There are too few of these in an epoch; their `low` and `high` are the lowest and the highest end of an interval.
     """
     rows = [
         (title, row.between, row.epoch, row.cosine)
         for title, group in groups.items()
         for result in group
         for row in result.conflict
-        if row.layer == ENCODER
+        if row.layer == ENCODER and "/" in row.between
     ]
-    data = _over_seeds(rows, {"group": pl.String, "between": pl.String, "epoch": pl.Int64})
-    is_pair, mean = pl.col("between").str.contains("/"), pl.col("mean")
-    pairs = data.filter(is_pair)
-    ends = [pl.lit(None, pl.Float64).alias("mean"), mean.min().alias("low"), mean.max().alias("high")]
-    nulls = data.filter(~is_pair & pl.col("group").is_in(pairs["group"].unique().to_list())).group_by("group", "epoch")
-    null = nulls.agg(pl.lit(NULL).alias("between"), *ends, pl.col("seeds").max()).sort("epoch")
-    return pl.concat([pairs, null.select(data.columns)])
+    pairs = _over_seeds(rows, {"group": pl.String, "between": pl.String, "epoch": pl.Int64})
+    nulls = [
+        pairs.filter(pl.col("group") == title).select("group", "epoch").unique().sort("epoch").join(null, how="cross")
+        for title, group in groups.items()
+        for null in [_null(cosines(group).filter(pl.col("layer") == ENCODER)).drop("depth", "layer")]
+    ]
+    return pl.concat([pairs, *(null.select(pairs.columns) for null in nulls)])
 
 
 def conflict_by_layer(group: Group) -> pl.DataFrame:
-    """Pairs of tasks by part of the encoder; a seed's mean is over updates, so an epoch weighs as many as it has."""
-    found: dict[tuple[int, str, str], list[tuple[float, int]]] = {}
-    for result in group:
-        for row in result.conflict:
-            if row.layer != ENCODER and "/" in row.between:
-                found.setdefault((result.seed, row.between, row.layer), []).append((row.cosine, row.count))
-    depths = {layer: place for place, layer in enumerate(sorted({layer for _, _, layer in found}, key=_depth))}
-    rows = [
-        (between, depths[layer], layer, sum(c * n for c, n in cosines) / sum(n for _, n in cosines))
-        for (_, between, layer), cosines in found.items()
-    ]
-    return _over_seeds(rows, {"between": pl.String, "depth": pl.Int64, "layer": pl.String})
+    """Pairs of tasks by part of the encoder over the whole run with a 95 % interval, and "null" as in `conflict`.
+
+    Runs made before the null was recorded by layer have none.
+    """
+    found = cosines(group).filter(pl.col("layer") != ENCODER)
+    pairs = found.filter(pl.col("between").str.contains("/"))
+    null = _null(found).join(pairs, on="layer", how="semi")
+    return pl.concat(
+        [part.select("between", "depth", "layer", "mean", "low", "high", "seeds") for part in (pairs, null)]
+    )
+
+
+def _null(found: pl.DataFrame) -> pl.DataFrame:
+    """The tasks' own cosines in each part of the encoder as one row: the lowest and highest end of their intervals."""
+    own = found.filter(~pl.col("between").str.contains("/")).drop_nulls("low").group_by("depth", "layer")
+    ends = [pl.lit(None, pl.Float64).alias("mean"), pl.col("low").min(), pl.col("high").max()]
+    return own.agg(pl.lit(NULL).alias("between"), *ends, pl.col("seeds").max()).sort("depth")
+
+
+def cosines(group: Group) -> pl.DataFrame:
+    """Mean cosines over whole runs between two tasks' gradients, and of each task alone for the null, by layer.
+
+    `low` and `high` are a 95 % interval, by Student's t over the means of single epochs of single seeds; null where
+    there is one alone. `negative` is the share below zero of `count` cosines.
+    """
+    rows = [{"seed": result.seed, **asdict(row)} for result in group for row in result.conflict]
+    keys = {"layer": pl.String, "between": pl.String, "seed": pl.Int64, "cosine": pl.Float64}
+    frame = pl.DataFrame(rows, {**keys, "negative": pl.Float64, "count": pl.Int64})
+    cosine, count = pl.col("cosine"), pl.col("count")
+    found = frame.group_by("layer", "between", maintain_order=True).agg(
+        ((cosine * count).sum() / count.sum()).alias("mean"),
+        (cosine.std() / cosine.len().sqrt()).alias("error"),
+        cosine.len().alias("means"),
+        ((pl.col("negative") * count).sum() / count.sum()).alias("negative"),
+        count.sum(),
+        pl.col("seed").n_unique().cast(pl.UInt32).alias("seeds"),
+    )
+    half = pl.col("error") * pl.Series(stats.t.ppf(0.975, np.maximum(found["means"].to_numpy() - 1, 1)))
+    depths = {layer: place for place, layer in enumerate(sorted(found["layer"].unique(), key=_depth))}
+    depth = pl.col("layer").replace_strict(depths, return_dtype=pl.Int64).alias("depth")
+    ends = (pl.col("mean") - half).alias("low"), (pl.col("mean") + half).alias("high")
+    return found.with_columns(depth, *ends).sort("depth", maintain_order=True)
 
 
 def _depth(layer: str) -> tuple[int, int]:
     """Where a part of the encoder stands from its input on."""
     number = re.search(r"\d+", layer)
-    return (1, int(number[0])) if number else (0 if layer == "embeddings" else 2, 0)
+    return (1, int(number[0])) if number else ({"embeddings": 0, ENCODER: 3}.get(layer, 2), 0)
 
 
 def confusion(group: Group, dev: DevSet) -> pl.DataFrame:

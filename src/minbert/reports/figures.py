@@ -43,6 +43,11 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "minbert",  # the same figure, the same bytes
     "text.parse_math": False,  # a label may hold a dollar
 }
+NULL_LOOK = Look(facecolor="0.88", edgecolor="0.6", linewidth=0.6)
+NULL_CAPTION = (
+    "They conflict only where a line lies below the grey null: the cosine between two batches of one and the same task "
+    "over the whole run, from the lowest end of a task's 95 % interval to the highest."
+)
 FORMATS: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 150}}
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
 DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
@@ -117,51 +122,55 @@ def _mark_turns(axes: Axes, rows: pl.DataFrame, looks: Mapping[str, Look]) -> No
 def conflict(groups: Groups) -> Plot:
     """Mean cosine between the tasks' gradients in the encoder by epoch, a panel a group, and its null."""
     data = figure_data.conflict(groups)
-    pairs = data.filter(pl.col("between") != NULL)
-    looks, grey = _looks(pairs["between"]), Look(facecolor="0.88", edgecolor="0.6", linewidth=0.6)
+    looks = _pair_looks(data)
     with _panels(len(groups), 1, 2.2) as (figure, panels):
         for axes, title in zip(panels, groups, strict=True):
-            _cosines(axes, title, is_empty=title not in pairs["group"])
-            for between, rows in parts(data.filter(pl.col("group") == title), "between"):
-                if between == NULL:
-                    _band(axes, rows, "epoch", **grey, zorder=0.5)
-                else:
-                    _line(axes, rows, "epoch", looks[between])
+            _cosines(axes, title, data.filter(pl.col("group") == title), "epoch", looks)
         _set_epochs(panels, data["epoch"])
-        null = {"null: two batches of one task": Patch(**grey)} if len(pairs) < len(data) else {}
-        _legend(figure, _handles(looks, groups) | null)
-    caption = (
-        f"Mean cosine between the tasks' gradients in the encoder, epoch by epoch{of_seeds(groups, data)} "
-        "They conflict only where a line lies below the grey null: the cosine between two batches of one and the same "
-        "task, from the lowest task to the highest."
-    )
-    return Plot("conflict", caption, figure, data)
-
-
-def _cosines(axes: Axes, title: str, is_empty: bool) -> None:
-    axes.set(title=shown(title, 72), ylabel="mean cosine of gradients")
-    axes.axhline(0, color="black", linewidth=0.8, zorder=1)
-    if is_empty:
-        axes.text(0.5, 0.6, "no cosine between tasks recorded", transform=axes.transAxes, ha="center")
+        _legend(figure, _handles(looks, groups) | _null_handle(data))
+    caption = f"Mean cosine between the tasks' gradients in the encoder, epoch by epoch{of_seeds(groups, data)}"
+    return Plot("conflict", f"{caption} {NULL_CAPTION}", figure, data)
 
 
 def conflict_by_layer(group: Group) -> Plot:
-    """Mean cosine over all epochs between the tasks' gradients, layer by layer, of one group."""
+    """Mean cosine over all epochs between the tasks' gradients, layer by layer, of one group, and its null."""
     data, one = figure_data.conflict_by_layer(group), {group[0].group: group}
-    looks, layers = _looks(data["between"]), data.select("depth", "layer").unique().sort("depth")["layer"]
+    looks, layers = _pair_looks(data), data.select("depth", "layer").unique().sort("depth")["layer"]
     with _panels(1, 1, 2.8) as (figure, (axes,)):
-        _cosines(axes, group[0].group, is_empty=not looks)
-        for between, rows in parts(data, "between"):
-            _line(axes, rows, "depth", looks[between])
+        _cosines(axes, group[0].group, data, "depth", looks)
         names = [layer.removeprefix("layer.") for layer in layers]
         axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 10 else 0)
         axes.set_xlabel("part of the encoder, from input to output (a number is a layer)")
-        _legend(figure, _handles(looks, one))
+        lines = {name: Line2D([], [], **look) for name, look in looks.items()}
+        _legend(figure, lines | _null_handle(data))
+    seeds = counted(most_seeds(one), "seed")
     caption = (
-        f"Mean cosine over all epochs between the tasks' gradients in each part of the encoder, {group[0].group}"
-        f"{of_seeds(one, data)} No null is recorded by layer."
+        f"Mean cosine over the whole run between the tasks' gradients in each part of the encoder, {group[0].group}; "
+        f"{seeds}, bands are 95 % intervals over epochs and seeds. "
+        f"{NULL_CAPTION if _null_handle(data) else 'These runs recorded no null by layer.'}"
     )
     return Plot("conflict-by-layer", caption, figure, data)
+
+
+def _pair_looks(data: pl.DataFrame) -> dict[str, Look]:
+    return _looks(data.filter(pl.col("between") != NULL)["between"])
+
+
+def _cosines(axes: Axes, title: str, data: pl.DataFrame, x: str, looks: Mapping[str, Look]) -> None:
+    """A line for each pair of tasks, before the band of the null."""
+    axes.set(title=shown(title, 72), ylabel="mean cosine of gradients")
+    axes.axhline(0, color="black", linewidth=0.8, zorder=1)
+    for between, rows in parts(data, "between"):
+        if between == NULL:
+            _band(axes, rows, x, **NULL_LOOK, zorder=0.5)
+        else:
+            _line(axes, rows, x, looks[between])
+    if data.is_empty():
+        axes.text(0.5, 0.6, "no cosine between tasks recorded", transform=axes.transAxes, ha="center")
+
+
+def _null_handle(data: pl.DataFrame) -> dict[str, Any]:
+    return {"null: two batches of one task": Patch(**NULL_LOOK)} if NULL in data["between"] else {}
 
 
 def confusion(group: Group, dev: DevSet) -> Plot:

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 
 import numpy as np
+import polars as pl
 
 from minbert.comparison import SEEDS_NEEDED, Churn, Difference, contrast
 from minbert.data import Reading
 from minbert.experiments.compare import SUM, ScoreLine, answers_of
 from minbert.experiments.devsets import DevSet, readings
-from minbert.experiments.results import ENCODER, Conflict, Result
+from minbert.experiments.results import ENCODER, Result
 from minbert.metrics import Interval, correlation_interval, proportion_interval, total
 from minbert.reports.claims import Judged
+from minbert.reports.figure_data import cosines
 from minbert.reports.source import Source
 
 Groups = Mapping[str, Sequence[Result]]
@@ -158,16 +160,13 @@ def conflict(groups: Groups) -> str:
     """Cosines of gradients in the whole encoder over all updates and seeds: pairs of tasks, then each task's null."""
     rows = []
     for name, group in groups.items():
-        found: dict[str, list[Conflict]] = {}
-        for row in (row for result in group for row in result.conflict if row.layer == ENCODER):
-            found.setdefault(row.between, []).append(row)
-        for between in sorted(found, key=lambda between: "/" not in between):
-            counts = [row.count for row in found[between]]
-            mean = np.average([row.cosine for row in found[between]], weights=counts)
-            negative = np.average([row.negative for row in found[between]], weights=counts)
-            what = between if "/" in between else f"null: {between} and {between}"
-            rows.append([name, what, signed(float(mean)), f"{negative:.0%}", f"{sum(counts):,}"])
-    return markdown(("run", "gradients of", "mean cosine", "below 0", "pairs of gradients"), rows, left=2)
+        found = cosines(group).filter(pl.col("layer") == ENCODER).to_dicts()
+        for row in sorted(found, key=lambda row: "/" not in row["between"]):
+            what = row["between"] if "/" in row["between"] else f"null: {row['between']} and {row['between']}"
+            ends = between(None if row["low"] is None else Interval(row["low"], row["high"]))
+            rows.append([name, what, signed(row["mean"]), ends, f"{row['negative']:.0%}", f"{row['count']:,}"])
+    columns = ("run", "gradients of", "mean cosine", "95 % interval", "below 0", "pairs of gradients")
+    return markdown(columns, rows, left=2)
 
 
 def findings(judged: Judged) -> str:
@@ -238,7 +237,8 @@ is given where five seeds or more of each run differ no more than their single a
 elsewhere. p is adjusted for all scores of the table, those of pairs that were not run included (Holm 1979). "Visible
 from" is the true difference that such an experiment finds four times in five."""
 CONFLICT_NOTE = """The cosine between two tasks' gradients in the encoder, before any surgery. Two small batches of one
-and the same task disagree too: that is the null, and conflict between tasks is only what lies below it."""
+and the same task disagree too: that is the null, and conflict between tasks is only what lies below it. Intervals are
+Student's t over the means of single epochs of single seeds."""
 CLAIMS_NOTE = """A claim is supported where everything that it needs is shown, and contradicted where the opposite of a
 part is. Below three seeds a run nothing is judged. All tests of "higher", "lower", "equal" and "not higher" are one
 family (Holm 1979), those that were not run included. "Between" is judged by whether the 95 % interval lies between the
