@@ -43,7 +43,11 @@ def tiny_tokenizer(folder: Path) -> Tokenizer:
 @pytest.fixture
 def tiny_encoder(tmp_path: Path) -> Path:
     """The folder of a random BERT: 16 wide, 2 layers, 40 positions, dropout 0.1."""
-    folder = tmp_path / "tiny-bert"
+    return encoder_in(tmp_path / "tiny-bert")
+
+
+def encoder_in(folder: Path) -> Path:
+    """That encoder, written into a folder."""
     folder.mkdir()
     torch.manual_seed(0)
     save_encoder(Bert(tiny_config()), tiny_tokenizer(folder), folder)
@@ -53,10 +57,15 @@ def tiny_encoder(tmp_path: Path) -> Path:
 @pytest.fixture
 def values(tmp_path: Path, tiny_encoder: Path) -> dict[str, object]:
     """A recipe of three tasks on the tiny encoder, with dropout and everything on."""
+    return values_in(tmp_path, tiny_encoder)
+
+
+def values_in(folder: Path, encoder: Path) -> dict[str, object]:
+    """The keys of that recipe, its tasks' files written into a folder."""
     return {
         "name": "tiny",
-        "encoder": str(tiny_encoder),
-        "tasks": write_tasks(tmp_path),
+        "encoder": str(encoder),
+        "tasks": write_tasks(folder),
         "optimizer": {"lr": 1e-2},
         "training": {"batch_size": 3, "epochs": 4, "swap_pairs": True, "checkpoint_every": 2},
     }
@@ -65,7 +74,11 @@ def values(tmp_path: Path, tiny_encoder: Path) -> dict[str, object]:
 @pytest.fixture
 def recipes(values: dict[str, object], tmp_path: Path) -> Path:
     """A folder of two recipes of six epochs of two updates: PCG with surgery, and SUM, its control, without."""
-    folder = tmp_path / "recipes"
+    return recipes_in(tmp_path / "recipes", values)
+
+
+def recipes_in(folder: Path, values: dict[str, object]) -> Path:
+    """Those two recipes, written into a folder."""
     folder.mkdir()
     for name, method in (("PCG", "pcgrad"), ("SUM", "sum")):
         control = {"control": {"of": "PCG", "key": "gradients.method"}} if name == "SUM" else {}

@@ -190,6 +190,11 @@ def mean_score(arm: Sequence[Answers]) -> float | None:
     return float(seed_scores(arm).mean()) if _is_defined(arm) else None
 
 
+def lacks_a_score(arm: Sequence[Answers]) -> bool:
+    """Whether a metric is undefined in some seed."""
+    return any(np.isnan(of_task).any() for of_task in _task_scores(arm))
+
+
 def _is_defined(arm: Sequence[Answers]) -> bool:
     return not all(np.isnan(of_task).all() for of_task in _task_scores(arm))
 

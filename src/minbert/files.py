@@ -97,10 +97,11 @@ def one_writer_of(file: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _held(file: Path, message: str, patience: float = 0.0) -> Iterator[None]:
     lock = filelock.FileLock(file)
-    try:
-        lock.acquire(timeout=patience)
-    except filelock.Timeout:
-        raise RunError(message) from None
+    with told(file.parent):
+        try:
+            lock.acquire(timeout=patience)
+        except filelock.Timeout:
+            raise RunError(message) from None
     try:
         yield
     finally:

@@ -241,7 +241,12 @@ class Run:
     def _progress(self) -> Progress | None:
         """How far the saved state has come; None where nothing was saved yet."""
         file = self.last / "progress.json"
-        return Progress(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+        try:
+            return Progress(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+        except (ValueError, TypeError) as error:
+            raise RunError(
+                f"{file} cannot be read ({shown(str(error))}); put it back as it was, or remove {self.folder}"
+            ) from None
 
     def _strangers(self) -> list[Path]:
         """What lies in the folder and is no part of a run; a run that was being made or removed has its own parts."""

@@ -8,7 +8,7 @@ import pytest
 
 import minbert
 from minbert.errors import DataError, MinbertError, RecipeError, RunError
-from minbert.experiments.grid import baselines, check, expand, fault_of_folder, scores
+from minbert.experiments.grid import baselines, check, expand, fault_of_folder, not_kept, scores
 from minbert.recipes import load
 from minbert.training import begin, records
 from tiny import with_training
@@ -115,14 +115,12 @@ def test_a_key_that_was_taken_out_counts_as_a_change(write: Write, values: dict[
         ({"training": capped, "schedule": order}, "tasks.near.head"),
         ({"training": capped, "tasks": tasks, "schedule": {"kind": "round-robin"}}, "schedule.order"),
     ):
-        (cell,) = expand([_unresolved(write("A", **changes), changes)], tmp_path / "runs")
+        path = write("A", **changes)
+        assert "order" not in path.read_text() or "order" in changes["schedule"], (
+            "written in full it would be no change"
+        )
+        (cell,) = expand([path], tmp_path / "runs")
         assert f" made with {key} = " in (fault_of_folder(cell) or "")
-
-
-def _unresolved(path: Path, changes: dict[str, object]) -> Path:
-    """The recipe's file without the order that writing it in full may have put there."""
-    assert "order" not in path.read_text() or "order" in changes["schedule"]  # type: ignore[operator]
-    return path
 
 
 def test_what_a_run_is_compared_with_is_no_part_of_it(write: Write, tmp_path: Path) -> None:
@@ -236,3 +234,11 @@ def test_files_of_one_name_are_told_apart(write: Write, values: dict[str, object
     paths = [write("A"), write("B", tasks=values["tasks"] | {"mood": mood | {"train": str(other)}})]  # type: ignore[operator]
     read = check(expand(paths, tmp_path / "runs"), skip_bad_rows=False)
     assert {"mood train", f"mood train of {other}"} <= set(read)
+
+
+def test_an_empty_folder_of_results_holds_none(write: Write, tmp_path: Path) -> None:
+    """Also one in which a kill left answers and no list of runs."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "answers.parquet").write_bytes(b"")
+    cells = expand([write("A")], tmp_path / "runs")
+    assert not_kept(cells, tmp_path / "results") == cells

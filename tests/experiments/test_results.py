@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from minbert.errors import RunError
+from minbert.errors import MinbertError, RunError
 from minbert.experiments.devsets import dev_sets, readings
 from minbert.experiments.loading import load_results
 from minbert.experiments.results import Result, keep
@@ -98,15 +98,77 @@ def test_no_word_of_the_data_and_no_place_of_the_machine_is_kept(results: list[R
     keep(results, tmp_path / "kept")
     answers = pl.read_parquet(tmp_path / "kept" / "answers.parquet")
     assert answers.columns == ["run", "seed", "task", "row", "prediction"]
-    kept = b"".join(file.read_bytes() for file in (tmp_path / "kept").iterdir())
-    assert str(tmp_path).encode() not in kept
-    assert not any(text.encode() in kept for text in (*SST, *(text for pair in PAIRS for text in pair)) if " " in text)
+    frames = [pl.read_parquet(file).write_ndjson() for file in (tmp_path / "kept").glob("*.parquet")]  # not packed
+    kept = "".join([*frames, (tmp_path / "kept" / "runs.jsonl").read_text()])
+    assert '"task":"mood"' in kept
+    assert str(tmp_path) not in kept
+    assert not any(text in kept for text in (*SST, *(text for pair in PAIRS for text in pair)) if " " in text)
 
 
 def test_one_run_twice_is_no_second_seed(runs: Path) -> None:
     shutil.copytree(runs, runs.parent / "backup" / "runs")
     with pytest.raises(RunError, match="are both runs/PCG seed 1; name a folder that holds one of them"):
         load_results(runs.parent)
+
+
+def test_seeds_of_another_recipe_or_other_data_are_no_group(results: list[Result], tmp_path: Path) -> None:
+    optimizer = results[0].recipe.optimizer.model_copy(update={"lr": 0.5})
+    other = replace(results[1], recipe=results[1].recipe.model_copy(update={"optimizer": optimizer}))
+    keep([results[0], other], tmp_path / "recipe")
+    with pytest.raises(RunError, match=r"seeds 1 and 2 of runs/PCG are not runs of one recipe: optimizer.lr = "):
+        load_results(tmp_path / "recipe")
+    keep([results[0], replace(results[1], data=results[1].data | {"mood": {"train": "0"}})], tmp_path / "data")
+    with pytest.raises(RunError, match="are not runs of one recipe: other files of mood"):
+        load_results(tmp_path / "data")
+
+
+def test_a_run_that_stands_in_the_results_twice_is_no_second_seed(results: list[Result], tmp_path: Path) -> None:
+    keep(results, tmp_path / "kept")
+    file = tmp_path / "kept" / "runs.jsonl"
+    file.write_text(file.read_text() + file.read_text().splitlines()[0] + "\n")
+    with pytest.raises(RunError, match=r"a run in .*kept and a run in .*kept are both runs/PCG seed 1"):
+        load_results(tmp_path / "kept")
+
+
+def test_answers_are_known_by_their_row_and_must_give_the_score(results: list[Result], tmp_path: Path) -> None:
+    keep(results, tmp_path / "kept")
+    file = tmp_path / "kept" / "answers.parquet"
+    answers = pl.read_parquet(file)
+    answers.sample(fraction=1, shuffle=True, seed=0).write_parquet(file)
+    again = load_results(tmp_path / "kept")
+    assert {n: a.tolist() for n, a in again[0].answers.items()} == {
+        n: a.astype(np.float32).tolist() for n, a in results[0].answers.items()
+    }
+    answers.filter(~((pl.col("task") == "mood") & (pl.col("row") == 2))).write_parquet(file)
+    with pytest.raises(RunError, match=r"the answers of runs/PCG seed 1 are not those of rows 1 to n"):
+        load_results(tmp_path / "kept")
+    is_last = (pl.col("task") == "mood") & (pl.col("row") == pl.col("row").filter(pl.col("task") == "mood").max())
+    answers.filter(~is_last).write_parquet(file)
+    with pytest.raises(RunError, match=r"answers of runs/PCG seed 1 to the \d+ dev rows of task 'mood' do not"):
+        dev_sets(load_results(tmp_path / "kept"), tmp_path)
+    turned = pl.when(pl.col("task") == "mood").then(2 - pl.col("prediction")).otherwise(pl.col("prediction"))
+    answers.with_columns(turned.alias("prediction")).write_parquet(file)
+    with pytest.raises(RunError, match=r"dev rows of task 'mood' do not give its score"):
+        dev_sets(load_results(tmp_path / "kept"), tmp_path)
+
+
+BREAK: dict[str, Callable[[Path], object]] = {
+    "progress cut": lambda run: (run / "last" / "progress.json").write_text('{"step": 1'),
+    "progress of another version": lambda run: (run / "last" / "progress.json").write_text('{"steps": 1}'),
+    "no environment": lambda run: (run / "environment.json").unlink(),
+    "environment without a key": lambda run: (run / "environment.json").write_text('{"data": {}}'),
+    "no records": lambda run: (run / "metrics.jsonl").unlink(),
+    "records of another version": lambda run: (run / "metrics.jsonl").write_text('{"kind": "step", "step": 1}\n'),
+    "no answers": lambda run: shutil.rmtree(run / "predictions"),
+    "answers cut": lambda run: (run / "predictions" / "last" / "mood-dev.parquet").write_bytes(b"PAR1"),
+}
+
+
+@pytest.mark.parametrize("break_it", BREAK.values(), ids=BREAK)
+def test_a_damaged_run_is_named(runs: Path, break_it: Callable[[Path], object]) -> None:
+    break_it(runs / "SUM" / "seed-2")
+    with pytest.raises(MinbertError, match=r"SUM/seed-2.*(remove|put)"):
+        load_results(runs)
 
 
 def test_classes_in_another_order_are_other_rows(results: list[Result]) -> None:
@@ -207,10 +269,17 @@ def test_a_run_of_another_recipe_or_other_data_is_not_kept_in_the_place_of_one(
             lambda folder: (folder / "runs.jsonl").write_text('{"group": "a/b", "seed": 1}\n'),
             "cannot be read as results",
         ),
+        (lambda folder: (folder / "runs.jsonl").write_text("null\n"), "cannot be read as results"),
+        (
+            lambda folder: (folder / "runs.jsonl").write_text(
+                (folder / "runs.jsonl").read_text().replace('"tokens"', '"newer": 1, "tokens"')
+            ),
+            r"cannot be read as results \(TypeError: .*newer.*with the version of minbert that kept them",
+        ),
         (lambda folder: (folder / "answers.parquet").write_bytes(b"PAR1 no"), "cannot be read as results"),
         (lambda folder: (folder / "answers.parquet").unlink(), "answers.parquet lacks the answers of runs/PCG seed 1"),
     ],
-    ids=["cut", "keys", "broken", "gone"],
+    ids=["cut", "keys", "null", "newer", "broken", "gone"],
 )
 def test_spoiled_results_are_named(
     results: list[Result], tmp_path: Path, spoil: Callable[[Path], object], fault: str

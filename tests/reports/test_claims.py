@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from experiments.planted import N, group_of, mood_set, result
 from minbert.data import Examples
@@ -54,7 +55,7 @@ def judged(needs: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[Res
         ({"right": ["never-run"]}, "not run"),
         ({"each_of": ["low", "low-again"]}, "supported"),
         ({"each_of": ["low", "two"]}, "undecided (seeds)"),
-        ({"left": ["high", "low"], "right": ["low-again", "low-again"]}, "supported"),
+        ({"left": ["high", "high"], "right": ["low", "low-again"]}, "supported"),
         ({"right": ["low"], "part": "with negation"}, "supported"),
     ],
 )
@@ -76,7 +77,81 @@ def test_a_finding_tells_the_difference_and_what_else_differs() -> None:
     assert finding.value == pytest.approx(0.15, abs=0.03)
     assert finding.interval is not None
     assert finding.interval.low < 0.15 < finding.interval.high
-    assert finding.differing == ["batches of mood: 300 and 100", "updates: 300 and 100", "seconds a run: 10 and 10"]
+    differing = ["batches of mood: 300 and 100", "updates: 300 and 100", "seconds a run: 10 and 10"]
+    assert finding.differing == {"high − low": differing}
+
+
+def test_a_difference_of_differences_says_what_is_taken_from_what() -> None:
+    need = {"left": ["high", "low-again"], "right": ["low", "two"]}
+    (finding,) = judged([need], GROUPS | {"two": group_of(MOOD, "two", 0.9, 31, 4)}).findings
+    assert finding.what == "mood: high + low-again − low − two"
+    assert finding.value == pytest.approx(0.75 + 0.6 - 0.6 - 0.9, abs=0.05)
+    assert list(finding.differing) == ["high − low", "low-again − two"]
+
+
+def test_a_group_named_twice_is_one_arm() -> None:
+    """Twice one group has twice its standard error; two groups that are alike have sqrt(2) of it."""
+    (once,) = judged([{"right": ["low"]}]).findings
+    (twice,) = judged([{"left": ["high", "high"], "right": ["low", "low"]}]).findings
+    assert once.interval is not None
+    assert twice.interval is not None
+    assert [twice.value, *twice.interval] == pytest.approx([2 * number for number in (once.value or 0, *once.interval)])
+
+
+def test_what_is_undefined_in_a_seed_is_undecided() -> None:
+    """Of precision and recall where a seed never calls 1, 0 would be a guess; a correlation counts as 0."""
+    dev, groups = pairs()
+    first, *others = groups["it"]
+    never = replace(first, answers={"same": np.zeros(N)})
+    found = judged(
+        [{"left": ["it"], "scores": ["same"], "statistic": "gap", "true": "0", "feature": "overlap"}],
+        {"it": [never, *others]},
+        dev={"same": dev},
+    )
+    assert (found.judgement, found.findings[0].value) == ("undecided", None)
+
+
+def test_sums_are_those_of_the_same_tasks_in_any_order() -> None:
+    dev = {"mood": MOOD, "calm": replace(MOOD, name="calm")}
+
+    def both(name: str, order: list[str]) -> list[Result]:
+        recipe = load({"name": name, "tasks": {task: MOOD.task.model_dump(exclude_none=True) for task in order}})
+        return [replace(one, recipe=recipe, answers=dict.fromkeys(order, one.answers["mood"])) for one in GROUPS[name]]
+
+    groups = {"high": both("high", ["mood", "calm"]), "low": both("low", ["calm", "mood"])}
+    found = judged([{"right": ["low"], "scores": ["sum"]}], groups, dev=dev)
+    assert found.findings[0].value == pytest.approx(0.3, abs=0.06)
+    fewer = groups | {"low": both("low", ["mood"])}
+    assert judged([{"right": ["low"], "scores": ["sum"]}], fewer, dev=dev).judgement == "not run"
+
+
+def test_tasks_of_the_source_that_no_run_has_are_not_run() -> None:
+    claim = Claim.model_validate({"name": "a", "says": "A.", "needs": [{"left": ["high"], "scores": ["para"]}]})
+    assert judge([claim], GROUPS, DEV, {"para"})[0].judgement == "not run"
+    with pytest.raises(DataError, match="no run has a task of that name"):
+        judge([claim], GROUPS, DEV)
+
+
+@pytest.mark.parametrize(
+    ("need", "fault"),
+    [
+        ({"statistic": "curve", "right": ["low"]}, "'curve' is about a single group"),
+        ({"statistic": "curve", "left": ["high", "low"]}, "'curve' is about a single group"),
+        ({"statistic": "curve", "between": [0.1, 0.2]}, "'curve' goes with the directions"),
+        ({"statistic": "curve", "direction": "never"}, "'curve' goes with the directions"),
+        ({"statistic": "curve", "part": "with negation"}, "'curve' does not take part"),
+        ({"trained": False, "right": ["low"]}, "'metric' does not take trained"),
+        ({"statistic": "mean", "true": "bad"}, "'mean' does not take true"),
+        ({"statistic": "cell", "true": "bad"}, "'cell' needs predicted"),
+        ({"direction": "never", "each_of": ["low"]}, "'never' is about a single group"),
+        ({"right": ["low"], "between": [0.3, 0.2]}, "between needs its lower end first"),
+        ({"right": ["low"], "between": [0.1, 0.2], "direction": "lower"}, "between and direction exclude"),
+        ({"right": ["low", "high"]}, "high cannot stand on both sides"),
+    ],
+)
+def test_a_requirement_with_a_key_that_would_not_count_is_refused(need: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        judged([need])
 
 
 def test_a_family_of_claims_needs_more_of_each() -> None:

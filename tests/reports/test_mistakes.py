@@ -229,7 +229,7 @@ def test_planted_weaknesses_are_clear_and_nothing_else_is() -> None:
     assert is_clear(grades) == [("negation", "accuracy", None)]
     assert is_clear(same) == [("overlap", "feature", "different")]
     assert is_clear(scores) == [("overlap", "bias", None), ("negation", "absolute error", None)]
-    assert len(grades.traits.found), len(same.traits.found) == (3, 7)
+    assert (len(grades.traits.found), len(same.traits.found)) == (3, 7)
     lower, more, bias, error = (
         trait_of(grades, "negation", "accuracy"),
         trait_of(same, "overlap", "feature", "different"),
@@ -441,6 +441,13 @@ def test_classes_without_distances_are_told_by_the_share_of_seeds(names: list[st
     answers = [[0, last, 1, 1], [last, last, 1, 1], [last, 0, 1, 1]]
     found = few_rows(names, [0, 0, 0, 1], answers).most_wrong
     assert [(one.row.place, one.distance) for one in found] == [(3, None), (1, None), (2, None)]
+
+
+def test_rows_that_are_as_wrong_as_the_last_are_counted() -> None:
+    found = few_rows(["0", "1"], [0] * 30, [[1.0] * 25 + [0.0] * 5] * 3)
+    assert (len(found.most_wrong), found.as_wrong, found.always_wrong) == (MOST, 25, 25)
+    graded = few_rows(["0", "1", "2"], [0] * 4, [[2, 1, 1, 0]] * 3)
+    assert ([one.row.place for one in graded.most_wrong], graded.as_wrong) == ([1, 2, 3], 2)
 
 
 def test_confident_errors_are_the_surest_of_any_seed() -> None:

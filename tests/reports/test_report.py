@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from minbert.experiments.grid import expand
 from minbert.experiments.loading import load_results
 from minbert.experiments.results import keep
 from minbert.recipes import load
+from minbert.reports.examples import section
 from minbert.reports.page import page, write_report
 from minbert.reports.report import Collection, Report
-from minbert.reports.source import Source, read_source
+from minbert.reports.source import Example, Source, read_source
 from minbert.reports.tables import markdown
 from minbert.training import begin, records
 
@@ -200,6 +202,26 @@ def test_without_texts_no_row_of_the_data_is_quoted(report: Report) -> None:
     for dev in collection.dev.values():
         assert not any(one.strip() in text for column in dev.examples.texts for one in column)
     assert any(one.strip() in report.text for one in collection.dev["sst"].examples.texts[0])
+
+
+def test_an_example_is_found_by_whole_words(report: Report) -> None:
+    dev = report.lead.dev["para"]
+    texts = [["Catholic parents?", "Is Holi a feast?", "holi: when?"], ["acetylcholine", "yes", "no"]]
+    few = replace(dev, examples=replace(dev.examples.take(np.arange(3)), texts=texts))
+    group = [replace(one, answers={"para": one.answers["para"][:3]}) for one in report.lead.groups["PCG-200"]]
+    text = section([Example(task="para", words=["Holi"])], {"PCG-200": group}, {"para": few}, with_text=True)
+    assert [row[0] for row in table_rows(text, "### para")] == ["2", "3"]
+
+
+def test_what_the_source_asks_for_and_was_not_run_is_said(report: Report) -> None:
+    (collection,) = report.collections
+    groups = {name: group for name, group in collection.groups.items() if name != "SUM-200"}
+    fewer = Report([replace(collection, groups=groups)], report.source)
+    assert "- PCG-200 − SUM-200: *not run*" in fewer.text
+    assert "- PCG-200 − SUM-200: sum" in report.text
+    assert "- PCG-COSSTS-200 − SUM-COSSTS-200: *not run*" in report.text
+    assert "The source's own are those of PCGrad-COSSTS-MinBatches, of which there is no run." in report.text
+    assert "No run of PCG-COSSTS-200, SUM-COSSTS-200." in report.text
 
 
 def test_a_report_needs_no_source(report: Report) -> None:

@@ -11,10 +11,12 @@ from minbert.data import Examples, Reading
 from minbert.errors import RunError, several
 from minbert.experiments.results import Result, digest_of, without_paths
 from minbert.labels import Labels
+from minbert.metrics import METRICS
 from minbert.runs import digest
 from minbert.splits import dev_set_places, named, read_split, read_splits, scored_places
 from minbert.tasks import SPLITS, Split, Task
 
+ROUNDED = 1e-4  # of a score: answers are kept as float32
 READING = {"holdout", "folds", "fold", "labels", "label", "text", "range", "format", "encoding", "quoting"}
 """What a task's rows depend on beside its files."""
 
@@ -74,7 +76,19 @@ def dev_sets(results: Sequence[Result], data: Path | None = None) -> dict[str, D
                     f"{read[name][1].name} is scored by {found[name].task.metric} of task '{name}', {result.name} by "
                     f"{task.metric}; compare runs of one metric"
                 )
+            _check_answers(found[name], result)
     return found
+
+
+def _check_answers(dev: DevSet, result: Result) -> None:
+    """Raises RunError where a result's answers are not those that its score was taken on."""
+    answers, known = result.answers[dev.name], result.scores[dev.name]
+    again = METRICS[str(dev.task.metric)](answers, dev.labels) if len(answers) == len(dev) else None
+    if len(answers) != len(dev) or (known is None) != (again is None) or abs((known or 0) - (again or 0)) > ROUNDED:
+        raise RunError(
+            f"the {len(answers):,} answers of {result.name} to the {len(dev):,} dev rows of task '{dev.name}' do not "
+            f"give its score ({known}, but {again}); put its files back, or run it again"
+        )
 
 
 def _read(name: str, task: Task, result: Result, data: Path | None) -> DevSet:
@@ -89,7 +103,6 @@ def _read(name: str, task: Task, result: Result, data: Path | None) -> DevSet:
         raise RunError(f"{files} is not the file that {result.name} was scored on; pass --data DIR with that one")
     task = task.with_files(lambda s, file: file if digests[s] == result.data[name].get(s) is not None else None)
     reading = readings(task.with_files(lambda s, file: file if s == source else None))["dev"]
-    assert len(reading.examples) == len(result.answers[name])
     return DevSet(name, task, reading.examples, dev_set_places(task, reading))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from minbert.data import Reading
 from minbert.errors import RecipeError, RunError, several
 from minbert.experiments.loading import is_part, joined, load_results
-from minbert.experiments.results import Result, holds
+from minbert.experiments.results import RUNS, Result, holds
 from minbert.jobs import build_model, read_tasks
 from minbert.metrics import total
 from minbert.pretrained import locate
@@ -115,7 +115,7 @@ def cell_of(recipe: Recipe, runs: Path, fold: int | None, keep_weights: bool, is
 
 def not_kept(cells: Sequence[Cell], results: Path | None) -> list[Cell]:
     """The cells whose runs are not among kept results, in which other machines' runs may be."""
-    if results is None or not results.is_dir():  # at first there is none
+    if results is None or not (results / RUNS).is_file():  # at first there is none
         return list(cells)
     kept = load_results(results)
     return [cell for cell in cells if not holds(kept, cell.recipe.with_fold(None) if cell.is_part else cell.recipe)]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minbert.errors import RunError
+from minbert.errors import RunError, several
 from minbert.evaluation import every_metric, task_score
-from minbert.experiments.results import RUNS, Array, Point, Result, read_kept
-from minbert.runs import Run
+from minbert.experiments.results import RUNS, Array, Point, Result, read_kept, without_paths
+from minbert.runs import Run, changes
 from minbert.schema import Recipe
 
 
@@ -23,8 +23,16 @@ def load_results(folder: Path) -> list[Result]:
 
     The runs of a seed that held back each part of a train file once are one result. Raises RunError.
     """
-    if (folder / RUNS).is_file():
-        return read_kept(folder)
+    found = read_kept(folder) if (folder / RUNS).is_file() else _read_runs(folder)
+    found.sort(key=lambda result: (result.group, result.seed, str(result.folder)))
+    for one, other in itertools.pairwise(found):
+        if one.group == other.group:
+            _check_group(one, other, folder)
+    return found
+
+
+def _read_runs(folder: Path) -> list[Result]:
+    """Every complete run below a folder, the parts of a seed's train files as one."""
     runs = [run for file in folder.rglob("recipe.toml") if (run := Run(file.parent)).progress().is_complete]
     if not runs:
         raise RunError(f"{folder} holds no complete run and no results; name the folder of an experiment's runs")
@@ -35,12 +43,21 @@ def load_results(folder: Path) -> list[Result]:
         raise RunError(
             f"{folder} lacks some part of {parts[0].name}; complete its runs, and name the folder of them all"
         )
-    found.sort(key=lambda result: (result.group, result.seed, str(result.folder)))
-    for one, other in itertools.pairwise(found):
-        if (one.group, one.seed) == (other.group, other.seed):
-            places = " and ".join(str(result.folder or "its folds") for result in (one, other))
-            raise RunError(f"{places} are both {one.name}; name a folder that holds one of them")
     return found
+
+
+def _check_group(one: Result, other: Result, folder: Path) -> None:
+    """Raises RunError where two results of a group are the same run, or their recipes differ by more than the seed."""
+    if one.seed == other.seed:
+        places = " and ".join(str(result.folder or f"a run in {folder}") for result in (one, other))
+        raise RunError(f"{places} are both {one.name}; name a folder that holds one of them")
+    found = [str(c) for c in changes(without_paths(one.recipe), without_paths(other.recipe)) if c.key != "seed"]
+    found += [f"other files of {task}" for task, files in one.data.items() if other.data.get(task) != files]
+    if found:
+        raise RunError(
+            f"seeds {one.seed} and {other.seed} of {one.group} are not runs of one recipe: {several(found)}\n"
+            "run the seeds of one of them anew, or keep them in folders of their own"
+        )
 
 
 def is_part(recipe: Recipe, folder: Path | None) -> bool:

@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 ENCODER = "all"  # layers
 ABOUT = ("processor", "device", "vector_instructions", "threads", "float32_matmul_precision", "packages")
 PATIENCE = 60.0  # seconds
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pl.exceptions.PolarsError)
+"""What reading raises where a file is not what was written; what a program of another version wrote included."""
 RUNS, ANSWERS, CONFLICT = "runs.jsonl", "answers.parquet", "conflict.parquet"
 
 
@@ -86,7 +88,16 @@ class Result:
 
     @classmethod
     def of(cls, run: Run) -> Self:
-        """What a complete run's folder holds."""
+        """What a complete run's folder holds. Raises RunError where it cannot be read."""
+        try:
+            return cls._of(run)
+        except UNREADABLE as error:
+            raise RunError(
+                f"{run.folder} cannot be read as a complete run ({_told(error)}); remove it, and run it again"
+            ) from None
+
+    @classmethod
+    def _of(cls, run: Run) -> Self:
         recipe, about, records = run.recipe(), run.environment(), run.records()
         steps = [record for record in records if record["kind"] == "step"]
         evaluations = [record for record in records if record["kind"] == "evaluation"]
@@ -275,14 +286,20 @@ def read_kept(folder: Path) -> list[Result]:
         answers = _by_run(folder / ANSWERS)
         conflict = _by_run(folder / CONFLICT)
         found = [_result(line, answers, conflict) for line in lines]
-    except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+    except UNREADABLE as error:
         raise RunError(
-            f"{folder} cannot be read as results ({shown(str(error), 200)}); put its files back as they were kept"
+            f"{folder} cannot be read as results ({_told(error)}); put its files back as they were kept, or read them "
+            "with the version of minbert that kept them"
         ) from None
     lacking = [result.name for result in found if not result.answers.keys() >= result.scores.keys()]
     if lacking:
         raise RunError(f"{folder / ANSWERS} lacks the answers of {several(lacking)}; put that file back as it was kept")
     return found
+
+
+def _told(error: Exception) -> str:
+    """An error on one line, and what kind it is, since a key alone says little."""
+    return f"{type(error).__name__}: {shown(str(error), 160)}"
 
 
 def _by_run(file: Path) -> dict[tuple[str, int], pl.DataFrame]:
@@ -306,6 +323,15 @@ def _result(
             "about": {key: value for key, value in line["about"].items() if key in ABOUT},
             "curve": [Point(**point) for point in line["curve"]],
             "conflict": [Conflict(**row) for row in conflict.get(key, none).iter_rows(named=True)],
-            "answers": {str(name): part["prediction"].cast(pl.Float64).to_numpy() for (name,), part in tasks.items()},
+            "answers": {str(name): _in_rows(part, f"{key[0]} seed {key[1]}") for (name,), part in tasks.items()},
         }
     )
+
+
+def _in_rows(part: pl.DataFrame, name: str) -> Array:
+    """A run's answers to one task, in the order of dev's rows. Raises ValueError where those are not 1 to n."""
+    ordered = part.sort("row")
+    if ordered["row"].to_list() != list(range(1, len(part) + 1)):
+        raise ValueError(f"the answers of {name} are not those of rows 1 to n, once each")
+    found: Array = ordered["prediction"].cast(pl.Float64).to_numpy()
+    return found

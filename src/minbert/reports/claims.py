@@ -3,7 +3,8 @@
 Letters: n examples.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean
@@ -12,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from minbert.comparison import LEVEL, MARGIN, SEEDS_NEEDED, Answers, contrast, holm, seed_scores
+from minbert.comparison import LEVEL, MARGIN, SEEDS_NEEDED, Answers, contrast, holm, lacks_a_score, seed_scores
 from minbert.errors import DataError, near, shown
 from minbert.experiments.compare import SUM, answers_of, differing
 from minbert.experiments.devsets import DevSet
@@ -30,14 +31,16 @@ class Finding:
     """What one requirement came to: the difference with its 95 % interval; of a curve, the range over seeds.
 
     There is no value where a run is missing, or where what was asked is undefined, as the correlation of one answer to
-    everything. `differing` is what else differs between the first group on the left and the first on the right.
+    everything. `lacking` are the groups that have no run. `differing` is what else differs between a group on the left
+    and the one on the right that stands at its place, by the pair's name.
     """
 
     what: str
     value: float | None
     interval: Interval | None
     judgement: Judgement
-    differing: list[str]
+    lacking: list[str]
+    differing: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,20 @@ class _Test:
     of_seeds: tuple[float, ...] = ()
 
 
-def judge(claims: Sequence[Claim], groups: Groups, dev: Mapping[str, DevSet]) -> list[Judged]:
+def judge(
+    claims: Sequence[Claim], groups: Groups, dev: Mapping[str, DevSet], tasks: Collection[str] = ()
+) -> list[Judged]:
     """Judges every claim. All their tests that need a p are one family for Holm's correction, run or not.
 
-    Raises DataError where a claim asks for a task, a class or a part of dev that there is not.
+    `tasks` are those that a claim may name although no run has them. Raises DataError where a claim asks for another
+    task, or for a class or a part of dev that there is not.
     """
+    if strange := {test.score for claim in claims for test in _tests(claim)} - {SUM, *dev, *tasks}:
+        name = min(strange)
+        raise DataError(
+            f"a claim asks for '{shown(name)}'{near(name, [*dev, *tasks])}, and no run has a task of that name; "
+            "correct the claim"
+        )
     tests = [[_measured(test, groups, dev) for test in _tests(claim)] for claim in claims]
     adjusted = iter(holm([test.p for of_claim in tests for test in of_claim if _needs_p(test.need)]))
     judged = []
@@ -100,14 +112,13 @@ def _tests(claim: Claim) -> Iterator[_Test]:
 
 
 def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
-    """The test with its difference, where all of its groups have runs that answered the task."""
+    """The test with its difference, where all of its groups have runs that answered the task, or the same ones."""
     need, names = test.need, [*test.need.left, *test.right]
-    if test.score != SUM and test.score not in dev:
-        raise DataError(
-            f"a claim asks for '{shown(test.score)}'{near(test.score, list(dev))}, and no run has a task of that name; "
-            "correct the claim"
-        )
-    if any(name not in groups or test.score not in (SUM, *groups[name][0].answers) for name in names):
+    if any(name not in groups for name in names):
+        return test
+    answered = [list(groups[name][0].answers) for name in names]
+    tasks = answered[0] if test.score == SUM else [test.score]
+    if any(set(of_one) != set(tasks) if test.score == SUM else test.score not in of_one for of_one in answered):
         return test
     test = replace(test, is_run=True)
     if need.statistic == "curve":
@@ -116,10 +127,13 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
         if len(of_seeds) < len(changes):
             return test
         return replace(test, value=fmean(of_seeds), interval=Interval(min(of_seeds), max(of_seeds)), of_seeds=of_seeds)
-    arms = [(1.0, _answers(test, groups[name], dev)) for name in need.left]
-    arms += [(-1.0, _answers(test, groups[name], dev)) for name in test.right]
-    of_seeds = tuple(seed_scores(arms[0][1]).tolist())
+    factors = Counter(need.left)
+    factors.subtract(test.right)  # a group named twice is one arm, not two that are independent
+    arms = [(float(factor), _answers(need, groups[name], dev, tasks)) for name, factor in factors.items()]
+    if need.statistic != "metric" and any(lacks_a_score(arm) for _, arm in arms):
+        return test
     found = contrast(arms)
+    of_seeds = tuple(seed_scores(arms[0][1]).tolist())
     return replace(
         test, value=found.value, interval=found.interval, interval_90=found.interval_90, p=found.p, of_seeds=of_seeds
     )
@@ -139,11 +153,11 @@ def _change(result: Result, test: _Test) -> float | None:
     return fmean(changes) if changes else None
 
 
-def _answers(test: _Test, group: Sequence[Result], dev: Mapping[str, DevSet]) -> list[Answers]:
+def _answers(
+    need: Requirement, group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequence[str]
+) -> list[Answers]:
     """What the statistic takes of a group: its answers, or what follows from them, one entry a task."""
-    tasks = list(group[0].answers) if test.score == SUM else [test.score]
-    answers = answers_of(group, dev, tasks)
-    return [_statistic(test.need, answers[name], dev[name]) for name in tasks]
+    return [_statistic(need, answers, dev[name]) for name, answers in answers_of(group, dev, tasks).items()]
 
 
 def _statistic(need: Requirement, answers: Answers, dev: DevSet) -> Answers:
@@ -182,10 +196,16 @@ def _part(name: str, dev: DevSet) -> NDArray[np.bool_]:
 
 
 def _finding(test: _Test, adjusted_p: float | None, groups: Groups) -> Finding:
-    left, right = " + ".join(test.need.left), " + ".join(test.right)
-    what = f"{test.score}{_looked_at(test.need)}: {left}" + (f" − {right}" if right else "")
-    confounds = differing(groups[test.need.left[0]], groups[test.right[0]]) if test.is_run and test.right else []
-    return Finding(what, test.value, test.interval, _judgement(test, adjusted_p), confounds)
+    sides = " − ".join([" + ".join(test.need.left), *test.right])
+    pairs = zip(test.need.left, test.right, strict=False) if test.is_run else []
+    return Finding(
+        what=f"{test.score}{_looked_at(test.need)}: {sides}",
+        value=test.value,
+        interval=test.interval,
+        judgement=_judgement(test, adjusted_p),
+        lacking=[name for name in (*test.need.left, *test.right) if name not in groups],
+        differing={f"{one} − {other}": differing(groups[one], groups[other]) for one, other in pairs},
+    )
 
 
 def _looked_at(need: Requirement) -> str:

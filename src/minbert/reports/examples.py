@@ -1,5 +1,6 @@
 """Inputs that a source discusses -> what the runs answered to them; and what the files of the tasks look like."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -33,10 +34,11 @@ def section(
 
 
 def _rows_with(words: Sequence[str], dev: DevSet) -> Iterator[int]:
-    """Places of the examples in which all the words occur."""
+    """Places of the examples in which all the words occur, as whole words."""
+    wanted = [re.compile(rf"(?<!\w){re.escape(word.casefold())}(?!\w)") for word in words]
     for place, texts in enumerate(zip(*dev.examples.texts, strict=True)):
         whole = " ".join(texts).casefold()
-        if all(word.casefold() in whole for word in words):
+        if all(word.search(whole) for word in wanted):
             yield place
 
 

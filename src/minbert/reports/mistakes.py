@@ -129,8 +129,9 @@ class ConfidentError:
 class ClassMistakes:
     """Where a group errs on a task with classes.
 
-    `always_wrong` counts the rows that every seed gets wrong. `confident` is None where no probabilities are known:
-    they are in the runs' folders alone.
+    `always_wrong` counts the rows that every seed gets wrong. `as_wrong` counts those that are as wrong as the last of
+    `most_wrong`, of which the first in the file stand there. `confident` is None where no probabilities are known: they
+    are in the runs' folders alone.
     """
 
     group: str
@@ -142,6 +143,7 @@ class ClassMistakes:
     traits: Traits
     always_wrong: int
     most_wrong: list[WrongClass]
+    as_wrong: int
     confident: list[ConfidentError] | None
 
 
@@ -171,13 +173,15 @@ def mistakes(
             traits=traits(answers, dev),
             most_wrong=_most_wrong_scores(answers, dev),
         )
+    most_wrong, as_wrong = _most_wrong_classes(answers, dev)
     return ClassMistakes(
         *about,
         classes=list(_classes(answers, dev)),
         confusions=_confusions(answers, dev),
         traits=traits(answers, dev),
         always_wrong=int((answers.predictions != answers.labels).all(0).sum()),
-        most_wrong=_most_wrong_classes(answers, dev),
+        most_wrong=most_wrong,
+        as_wrong=as_wrong,
         confident=_confident(dev, predictions) if predictions else None,
     )
 
@@ -243,13 +247,17 @@ def _row(dev: DevSet, place: int) -> Row:
     return Row(place + 1, dev.examples.ids[place], tuple(column[place] for column in dev.examples.texts))
 
 
-def _most_wrong_classes(answers: Answers, dev: DevSet) -> list[WrongClass]:
-    """Rows that more than half of the seeds get wrong, by distance where there is one, then by how many seeds."""
+def _most_wrong_classes(answers: Answers, dev: DevSet) -> tuple[list[WrongClass], int]:
+    """Rows that more than half of the seeds get wrong, by distance where there is one, then by how many seeds.
+
+    And how many rows are as wrong as the last of these.
+    """
     share = (answers.predictions != answers.labels).mean(0)  # [S, n] -> [n]
     apart = _distances(answers, dev)
     order = np.lexsort((-share, np.zeros_like(share) if apart is None else -apart))
     calls = [Counter(sorted(of_row.tolist())).most_common() for of_row in answers.predictions.astype(int).T]
-    return [
+    places = [i for i in order.tolist() if share[i] > 0.5][:MOST]
+    found = [
         WrongClass(
             row=_row(dev, i),
             label=_said(dev, dev.labels[i]),
@@ -257,8 +265,10 @@ def _most_wrong_classes(answers: Answers, dev: DevSet) -> list[WrongClass]:
             share_wrong=float(share[i]),
             distance=None if apart is None else float(apart[i]),
         )
-        for i in [i for i in order.tolist() if share[i] > 0.5][:MOST]
+        for i in places
     ]
+    badness = share if apart is None else np.stack([share, apart])
+    return found, int((badness == badness[..., [places[-1]]]).reshape(-1, len(share)).all(0).sum()) if places else 0
 
 
 def _said(dev: DevSet, value: float) -> str:

@@ -6,7 +6,7 @@ from minbert.errors import counted
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Result
 from minbert.reports import tables
-from minbert.reports.mistakes import ClassMistakes, Estimate, Row, ScoreMistakes, WrongClass, mistakes
+from minbert.reports.mistakes import ClassMistakes, Estimate, Row, ScoreMistakes, WrongClass, WrongScore, mistakes
 from minbert.reports.traits import sentence
 from minbert.runs import Run
 
@@ -31,9 +31,12 @@ def _of_classes(found: ClassMistakes, with_text: bool) -> list[str]:
     if rows:
         parts += ["Most frequent confusions (mean over seeds):"]
         parts += [tables.markdown(("label", "called", "rows", "of the label's rows"), rows, left=2)]
-    parts += [*_sentences(found), f"{found.always_wrong:,} of {found.rows:,} rows are wrong in every seed."]
+    parts += _sentences(found)
+    if found.seeds > 1:
+        parts.append(f"{found.always_wrong:,} of {found.rows:,} rows are wrong in every seed.")
     rows = [[*_named(one.row, with_text), one.label, _called(one)] for one in found.most_wrong]
-    parts += ["Most wrong:", tables.markdown(("row", "text", "label", "answers"), rows, left=4)] if rows else []
+    if rows:
+        parts += [_most_wrong(found), tables.markdown(("row", "text", "label", "answers"), rows, left=4)]
     if found.confident is None:
         return [*parts, "How sure the wrong answers were is in the runs' own folders alone, which are not at hand."]
     rows = [
@@ -41,6 +44,13 @@ def _of_classes(found: ClassMistakes, with_text: bool) -> list[str]:
         for one in found.confident
     ]
     return [*parts, "Surest of the wrong answers:", tables.markdown(CONFIDENT, rows, left=4)]
+
+
+def _most_wrong(found: ClassMistakes) -> str:
+    last = found.most_wrong[-1]
+    listed = sum((one.share_wrong, one.distance) == (last.share_wrong, last.distance) for one in found.most_wrong)
+    chosen = f" ({found.as_wrong:,} rows are as wrong as the last of these; the first in the file are shown)"
+    return f"Most wrong{chosen if found.as_wrong > listed else ''}:"
 
 
 def _called(wrong: WrongClass) -> str:
@@ -58,10 +68,14 @@ def _of_scores(found: ScoreMistakes, with_text: bool) -> list[str]:
     columns = ("label", "rows", "Pearson's r", "mean absolute error", "mean answer − mean label")
     parts = [tables.markdown(columns, rows), *_sentences(found)]
     rows = [
-        [*_named(one.row, with_text), f"{one.label:.1f}", f"{one.mean:.1f}", f"{one.lowest:.1f} to {one.highest:.1f}"]
+        [*_named(one.row, with_text), *(tables.number(value, 1) for value in (one.label, one.mean)), _range(one)]
         for one in found.most_wrong
     ]
     return [*parts, "Most wrong:", tables.markdown(("row", "text", "label", "mean answer", "of seeds"), rows, left=2)]
+
+
+def _range(wrong: WrongScore) -> str:
+    return " to ".join(dict.fromkeys([tables.number(wrong.lowest, 1), tables.number(wrong.highest, 1)]))
 
 
 def _sentences(found: ClassMistakes | ScoreMistakes) -> list[str]:

@@ -53,15 +53,17 @@ class Report:
 
     @cached_property
     def final(self) -> str:
-        """The group whose mistakes are looked at: the source's, or else the one with the best sum."""
+        """The group whose mistakes are looked at: the source's, or else of those with most tasks the best sum's."""
         groups = self.lead.groups
         if self.source is not None and self.source.final in groups:
             return self.source.final
-        return max(groups, key=lambda name: fmean(total(result.scores) for result in groups[name]))
+        return max(groups, key=lambda name: (len(groups[name][0].scores), fmean(total(r.scores) for r in groups[name])))
 
     @cached_property
     def judged(self) -> list[Judged]:
-        return judge(self.source.claims, self.lead.groups, self.lead.dev) if self.source else []
+        if self.source is None:
+            return []
+        return judge(self.source.claims, self.lead.groups, self.lead.dev, self.source.tasks)
 
     @cached_property
     def plots(self) -> list[Plot]:
@@ -80,12 +82,11 @@ class Report:
         return found
 
     def _shown(self, turns: Sequence[str]) -> Groups:
-        """Two groups to set beside each other: tasks in turn above, all in every update below."""
+        """The source's groups, or two to set beside each other: tasks in turn above, all in every update below."""
         groups = self.lead.groups
-        chosen = [name for name in ("RR-SSTFIRST-200", "PCG-200") if name in groups]
+        chosen = [name for name in (self.source.curves if self.source else []) if name in groups]
         others = [name for name in groups if name not in turns]
-        chosen = chosen if len(chosen) == 2 else [*turns[:1], *others[:1]]
-        return {name: groups[name] for name in chosen}
+        return {name: groups[name] for name in chosen or [*turns[:1], *others[:1]]}
 
     def _conflicting(self) -> Groups:
         """The main question's first two groups that train several tasks in an update, or else the first two of all."""
@@ -116,7 +117,7 @@ class Report:
             parts.append(f"**What was asked.** {self.source.question.strip()}")
         parts.append(f"**What came out** ({self._kind(self.lead)}).")
         parts.append(self._score_tables[self.lead.name])
-        if self.contrasts:
+        if self.contrasts or self._not_run:
             parts += ["**What the differences that were asked about are worth.**", self._main_question()]
         if self.judged:
             counts = ", ".join(f"{len(of)} {word}" for word, of in self._by_word() if of)
@@ -128,7 +129,14 @@ class Report:
 
     def _main_question(self) -> str:
         """A line for each pair of the main question, on the sum of its scores or on its only one."""
-        return "\n".join(f"- {name}: {tables.worth(lines[-1])}" for name, lines in self.contrasts)
+        lines = [f"- {name}: {tables.worth(lines[-1])}" for name, lines in self.contrasts]
+        return "\n".join(lines + [f"- {' − '.join(pair)}: *not run*" for pair in self._not_run])
+
+    @property
+    def _not_run(self) -> list[list[str]]:
+        """Pairs of the main question of which a side has no run."""
+        named = [] if self.source is None else self.source.contrasts
+        return [pair for pair in named if any(name not in self.lead.groups for name in pair)]
 
     def _by_word(self) -> list[tuple[Judgement, list[Judged]]]:
         return [(word, [one for one in self.judged if one.judgement == word]) for word in reversed(JUDGEMENTS)]
@@ -178,7 +186,7 @@ class Report:
         named = [] if self.source is None else self.source.contrasts
         pairs = [(left, right) for left, right in named if left in groups and right in groups]
         scores = len(self.lead.dev) + (len(self.lead.dev) > 1)  # of a pair
-        return self._compared(pairs, not_run=scores * (len(named) - len(pairs)))
+        return self._compared(pairs, not_run=scores * len(self._not_run))
 
     @cached_property
     def controls(self) -> list[tuple[str, list[ScoreLine]]]:
@@ -203,6 +211,8 @@ class Report:
         for title, pairs in (("The main question", self.contrasts), ("Controls", self.controls)):
             if pairs:
                 parts += [f"### {title}", tables.contrasts(pairs), tables.churn(pairs), *self._confounds(pairs)]
+            if pairs is self.contrasts and self._not_run:
+                parts.append(f"Not run: {', '.join(' − '.join(pair) for pair in self._not_run)}.")
         return "\n\n".join(parts)
 
     def _confounds(self, pairs: Sequence[tuple[str, list[ScoreLine]]]) -> list[str]:
@@ -220,6 +230,8 @@ class Report:
     def _mistakes(self) -> str:
         group = self.lead.groups[self.final]
         parts = [f"## Mistakes of {self.final}"]
+        if self.source is not None and self.source.final not in ("", self.final):
+            parts.append(f"The source's own are those of {self.source.final}, of which there is no run.")
         for name in group[0].answers:
             named = [f"{kind}-{name}" for kind in ("confusion", "reliability", "scatter")]
             drawn = [plot.name for plot in self.plots if plot.name in named]

@@ -40,14 +40,46 @@ class Requirement(Table):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        needed = {"cell": ("true", "predicted"), "gap": ("true", "feature")}.get(self.statistic, ())
+        """Every key that stands in the file counts, and none that counts is missing."""
+        needed, allowed = KEYS[self.statistic]
         if lacking := [key for key in needed if getattr(self, key) is None]:
             raise ValueError(f"statistic '{self.statistic}' needs {' and '.join(lacking)}")
+        given = {"true", "predicted", "feature", "trained", "part"} & self.model_fields_set
+        if strange := sorted(given - {*needed, *allowed}):
+            raise ValueError(f"statistic '{self.statistic}' does not take {' and '.join(strange)}; leave that out")
         if self.statistic != "metric" and "sum" in self.scores:
             raise ValueError(f"statistic '{self.statistic}' is of one task; \"sum\" has none")
         if self.right and self.each_of:
             raise ValueError("right and each_of exclude each other")
+        if both := sorted({*self.left} & {*self.right, *self.each_of}):
+            raise ValueError(f"{' and '.join(both)} cannot stand on both sides")
+        if self.between is not None:
+            if "direction" in self.model_fields_set:
+                raise ValueError("between and direction exclude each other")
+            if self.between[0] >= self.between[1]:
+                raise ValueError("between needs its lower end first")
+        self._check_single()
         return self
+
+    def _check_single(self) -> None:
+        """What is looked at seed by seed is looked at in one group."""
+        is_curve = self.statistic == "curve"
+        if is_curve and (self.between is not None or self.direction == "never"):
+            raise ValueError("statistic 'curve' goes with the directions higher, lower, equal and not higher")
+        if (is_curve or self.direction == "never") and (len(self.left) > 1 or self.right or self.each_of):
+            what = "statistic 'curve'" if is_curve else "direction 'never'"
+            raise ValueError(f"{what} is about a single group; name one in left, and no right or each_of")
+
+
+KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "metric": ((), ("part",)),
+    "mean": ((), ("part",)),
+    "cell": (("true", "predicted"), ("part",)),
+    "precision-recall": ((), ("part",)),
+    "gap": (("true", "feature"), ("part",)),
+    "curve": ((), ("trained",)),
+}
+"""What each statistic needs, and what it takes besides."""
 
 
 class Claim(Table):
@@ -75,9 +107,7 @@ class Example(Table):
 
     task: str
     words: Annotated[list[str], Field(min_length=1)]
-    """All of them occur in it, in any case."""
-    said: str = ""
-    """What the source says of it."""
+    """All of them occur in it, as whole words, in any case."""
 
 
 class Source(Table):
@@ -91,6 +121,8 @@ class Source(Table):
     """Pairs of runs, left and right, whose difference is the main question: a family written before any run."""
     final: str = ""
     """The run that its error analysis is about."""
+    curves: list[str] = Field(default=[])
+    """Runs whose learning curves it sets beside each other."""
     table: list[TableRow] = Field(default=[])
     rows: dict[str, dict[str, int]] = Field(default={})
     """Rows of its data sets: by task, then by split."""
@@ -99,6 +131,11 @@ class Source(Table):
     """What it leaves unclear, and where it contradicts itself."""
     differs: list[str] = Field(default=[])
     """What the runs that remake it do otherwise, and what that may change."""
+
+    @property
+    def tasks(self) -> set[str]:
+        """Those that its table or its data sets have."""
+        return {task for row in self.table for task in row.scores if task != "sum"} | self.rows.keys()
 
 
 def read_source(path: Path) -> Source:

@@ -175,9 +175,11 @@ def findings(judged: Judged) -> str:
         [f.what, "" if f.judgement == "not run" else signed(f.value) or "undefined", between(f.interval), f.judgement]
         for f in judged.findings
     ]
-    table = markdown(("what was compared", "difference", "95 % interval", "judgement"), rows)
-    pairs = {f.what.partition(": ")[2]: f.differing for f in judged.findings if f.differing}
-    return "\n\n".join([table, *confounds(pairs)])
+    parts = [markdown(("what was compared", "difference", "95 % interval", "judgement"), rows)]
+    if lacking := list(dict.fromkeys(name for f in judged.findings for name in f.lacking)):
+        parts.append(f"No run of {', '.join(lacking)}.")
+    pairs = {name: found for f in judged.findings for name, found in f.differing.items()}
+    return "\n\n".join([*parts, *confounds(pairs)])
 
 
 def confounds(pairs: Mapping[str, Sequence[str]]) -> list[str]:
@@ -240,7 +242,7 @@ CONFLICT_NOTE = """The cosine between two tasks' gradients in the encoder, befor
 and the same task disagree too: that is the null, and conflict between tasks is only what lies below it. Intervals are
 Student's t over the means of single epochs of single seeds."""
 CLAIMS_NOTE = """A claim is supported where everything that it needs is shown, and contradicted where the opposite of a
-part is. Below three seeds a run nothing is judged. All tests of "higher", "lower", "equal" and "not higher" are one
-family (Holm 1979), those that were not run included. "Between" is judged by whether the 95 % interval lies between the
-ends or beside them, "never" by whether it happened in any seed. Curves are judged by whether all seeds agree, on these
-dev rows alone: their interval is the range over seeds."""
+part is. Below three seeds a run nothing but "never" is judged. All tests of "higher", "lower", "equal" and "not higher"
+are one family (Holm 1979), those that were not run included. "Between" is judged by whether the 95 % interval lies
+between the ends or beside them, "never" by whether it happened in any seed. Curves are judged by whether all seeds
+agree, on these dev rows alone: their interval is the range over seeds."""
