@@ -1,4 +1,4 @@
-"""The stages of docs/paper's runs: every row and control is among them, with the seeds that its verdict needs."""
+"""The stages of docs/paper's runs: every row and control is among them, with its seeds (two give no verdict)."""
 
 import importlib.util
 import sys

@@ -26,7 +26,7 @@ an answer is right for 11 % of the examples; two unrelated models with half of t
 """
 ASSUMED_ACCURACY, ASSUMED_CORRELATION = 0.5, 0.5  # the better the scores, the smaller the difference that shows
 SEEDS_NEEDED = 3  # an arm; below, there is no verdict
-VISIBLE = 2.8  # standard errors: a true difference of this size is found in 80 % of experiments, at 5 % false alarms
+FOUND = 0.8  # the share of experiments in which a difference that counts as visible is found
 MARGIN = 0.01  # a difference below it is none; the verdict's text names it
 LEVEL = 0.05
 NO_VARIANCE = 1e-24  # of scores: what rounding leaves of nothing
@@ -56,7 +56,8 @@ class Difference:
     An arm's score is the mean over seeds of the sum over tasks of the metric; an undefined metric counts as 0, and
     where it is undefined in every run there is no value. `interval` holds 95 % and `interval_90` 90 %; `p` is
     two-sided, and `standard_error` the draws' deviation. All four are None where an arm has fewer than `SEEDS_NEEDED`
-    of the `seeds`: a bootstrap over the examples of one or two runs errs far more often than it says.
+    of the `seeds`: a bootstrap over the examples of one or two runs errs far more often than it says. `freedom` are the
+    degrees of freedom of the standard error.
     """
 
     value: float | None
@@ -65,11 +66,19 @@ class Difference:
     p: float | None
     standard_error: float | None
     seeds: tuple[int, ...]
+    freedom: float = math.inf
 
-    @property
-    def smallest_visible(self) -> float | None:
-        """The smallest true difference that an experiment with this standard error is likely to find."""
-        return None if self.standard_error is None else VISIBLE * self.standard_error
+    def smallest_visible(self, family: int = 1) -> float | None:
+        """The smallest true difference that an experiment with this standard error finds four times in five.
+
+        As the only one in a `family` of so many tests, since the smallest p is what Holm multiplies by all of them.
+        """
+        return None if self.standard_error is None else visible_errors(family, self.freedom) * self.standard_error
+
+
+def visible_errors(family: int = 1, freedom: float = math.inf) -> float:
+    """How many standard errors a true difference must have to be found: 2.8 by a single test with a known error."""
+    return float(stats.t.isf(LEVEL / 2 / family, freedom) + stats.t.isf(1 - FOUND, freedom))
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,7 @@ def contrast(
         for outside in (0.05, 0.10)
     )
     p = max(_p(d), 2 * float(stats.t.sf(abs(value) / error, freedom))) if error else _p(d)
-    return Difference(value, ends_95, ends_90, p, error, seeds)
+    return Difference(value, ends_95, ends_90, p, error, seeds, freedom)
 
 
 def degrees_of_freedom(error: float, of_seeds: Sequence[tuple[float, int]]) -> float:
@@ -312,19 +321,21 @@ def churn(left: Answers, right: Answers) -> Churn:
     return Churn(changed, gained, lost, reseeded)
 
 
-def smallest_visible_difference(scores: Sequence[tuple[str, int]], seeds: int) -> float | None:
+def smallest_visible_difference(scores: Sequence[tuple[str, int]], seeds: int, family: int = 1) -> float | None:
     """The smallest true difference between two methods that S seeds each are likely to show, before any run.
 
-    `scores` are metrics with their numbers of dev examples; of several, the difference is that of their sum. None
-    below `SEEDS_NEEDED`, of no scores, and for a metric whose variance has no formula here. With v/n a
-    score's variance over examples, Var = 2 RENEWED v/n (1 + 1/(S - 1)): between the methods as many examples change
-    sides as between two seeds, and what the seeds add shrinks with their number (widened by S/(S - 1), as in
+    `scores` are metrics with their numbers of dev examples; of several, the difference is that of their sum. It is the
+    only one in a `family` of so many tests. None below `SEEDS_NEEDED`, of no scores, and for a metric whose variance
+    has no formula here.
+
+    With v/n a score's variance over examples, Var = 2 RENEWED v/n (1 + 1/(S - 1)): between the methods as many examples
+    change sides as between two seeds, and what the seeds add shrinks with their number (widened by S/(S - 1), as in
     Sellam et al. 2022). v is p (1 - p) for an accuracy p, and (1 - r^2)^2 for a correlation r.
     """
     if not scores or seeds < SEEDS_NEEDED or any(metric not in VARIANCES for metric, _ in scores):
         return None
     over_examples = sum(VARIANCES[metric] / n for metric, n in scores)
-    return VISIBLE * math.sqrt(2 * RENEWED * over_examples * (1 + 1 / (seeds - 1)))
+    return visible_errors(family) * math.sqrt(2 * RENEWED * over_examples * (1 + 1 / (seeds - 1)))
 
 
 VARIANCES = {

@@ -272,7 +272,7 @@ def test_help_and_harm_are_told_apart_and_are_one_family() -> None:
 def line(task: str, verdict: Verdict, value: float | None = 0.0, visible: float | None = 0.0) -> TaskLine:
     error = None if visible is None else visible / 2.8
     found = Difference(value, None, None, None, error, (5, 5))
-    return TaskLine(task, "accuracy", 9, 1000, 1.0, 0.5, 0.6, 0.6, found, found.smallest_visible, None, verdict)
+    return TaskLine(task, "accuracy", 9, 1000, 1.0, 0.5, 0.6, 0.6, found, visible, None, verdict)
 
 
 def test_the_conclusion_says_what_would_tell() -> None:

@@ -99,7 +99,7 @@ def _precision_table(found: Comparison) -> Table:
     rows = []
     for line in found.scores:
         effects = [f"{one.deviation:.3f} / {one.expected:.3f}" if one else "" for one in line.seed_effects]
-        smallest = line.difference.smallest_visible
+        smallest = line.smallest_visible
         sharper = "" if line.sharper is None else interval(line.sharper.interval)
         rows.append([line.score, "" if smallest is None else number(smallest), *effects, sharper])
     columns = ("score", "smallest\nvisible", "sd of seeds,\nleft", "sd of seeds,\nright", "95 % interval,\nseeds kept")
@@ -129,7 +129,9 @@ def _slices_table(found: Comparison) -> Table:
         worth = [interval(line.difference.interval), line.verdict] if are_judged else []
         rows.append([line.task, part, f"{line.examples:,}", signed(line.difference.value), *worth])
     columns = ("task", "part of dev", "rows", "left − right", *(("95 % interval", "left is") if are_judged else ()))
-    title = "Parts of dev" + (" (a family of their own for Holm)" if are_judged else ": too few seeds to judge them")
+    title = "Parts of dev" + (
+        " (a family of their own for Holm)" if are_judged or not rows else ": too few seeds to judge them"
+    )
     return table(title, columns, rows, left=2)
 
 

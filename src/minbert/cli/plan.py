@@ -93,17 +93,18 @@ def _difference_table(estimates: Sequence[Estimate], seeds: int) -> Table:
         sizes = tuple((name, tasks[name].metric or "", rows) for name, rows in estimate.dev_rows.items())
         recipes_of.setdefault(sizes, []).append(estimate.recipe.name)
 
-    def visible(scores: Sequence[tuple[str, int]]) -> str:
-        difference = smallest_visible_difference(scores, seeds)
+    def visible(scores: Sequence[tuple[str, int]], family: int) -> str:
+        difference = smallest_visible_difference(scores, seeds, family)
         return "unknown" if difference is None else number(difference)
 
     columns = list(dict.fromkeys(name for sizes in recipes_of for name, *_ in sizes))
     rows = []
     for sizes, names in recipes_of.items():
         scores = {name: (metric, examples) for name, metric, examples in sizes}
-        cells = [visible([scores[name]]) if name in scores else "" for name in columns]
+        family = len(scores) + (len(scores) > 1)  # of one comparison: every task, and the sum
+        cells = [visible([scores[name]], family) if name in scores else "" for name in columns]
         group = several(names, 3) if len(recipes_of) > 1 else f"any two of {counted(len(names), 'recipe')}"
-        rows.append([group, *cells, visible(list(scores.values()))])
+        rows.append([group, *cells, visible(list(scores.values()), family)])
     return table("Smallest visible difference on dev", ("between", *columns, "sum"), rows)
 
 
@@ -112,7 +113,8 @@ def _difference_note() -> str:
 
     turned = 2 * RENEWED * ASSUMED_ACCURACY * (1 - ASSUMED_ACCURACY)
     return (
-        f"A true difference of this size is found 4 times in 5. Assumed: accuracies of {ASSUMED_ACCURACY} and "
+        "A true difference of this size is found 4 times in 5, among the scores of one comparison. "
+        f"Assumed: accuracies of {ASSUMED_ACCURACY} and "
         f"correlations of {ASSUMED_CORRELATION} (better ones let less show), and that another seed turns {turned:.0%} "
         "of the answers from right to wrong or back, as it does for sentiment in five classes."
     )

@@ -41,7 +41,8 @@ far as their single answers do, five seeds miss one in six, three seeds one in t
 class ScoreLine:
     """One score of both groups, the mean over seeds of each, and what their difference is worth.
 
-    A mean is None where no seed has the score. `sharper` keeps all seeds and resamples examples alone; it is None where
+    A mean is None where no seed has the score. `smallest_visible` is the true difference that would be found four times
+    in five in this family of tests. `sharper` keeps all seeds and resamples examples alone; it is None where
     seeds have an effect common to all examples, which `seed_effects` tell of each arm, or there are fewer than
     `SEEDS_TO_TELL`.
     """
@@ -53,6 +54,7 @@ class ScoreLine:
     difference: Difference
     adjusted_p: float | None
     verdict: Verdict
+    smallest_visible: float | None
     sharper: Difference | None
     seed_effects: tuple[SeedEffect | None, SeedEffect | None]
     churn: Churn | None
@@ -108,8 +110,9 @@ def compare_scores(
     found = [
         _measured(*_arms(left, right, dev), left[0].answers.keys() == right[0].answers.keys()) for left, right in pairs
     ]
-    adjusted = iter(holm([line.difference.p for lines in found for line in lines], not_run))
-    return [[_with_verdict(line, next(adjusted)) for line in lines] for lines in found]
+    ps = [line.difference.p for lines in found for line in lines]
+    adjusted, family = iter(holm(ps, not_run)), len(ps) + not_run
+    return [[_in_family(line, next(adjusted), family) for line in lines] for lines in found]
 
 
 def _arms(
@@ -155,14 +158,20 @@ def _line(score: str, metric: str, left: Sequence[Answers], right: Sequence[Answ
         difference=found,
         adjusted_p=found.p,
         verdict=verdict(found, found.p),
+        smallest_visible=found.smallest_visible(),
         sharper=difference(left, right, over_seeds=False) if is_sharper else None,
         seed_effects=effects,
         churn=None,
     )
 
 
-def _with_verdict(line: ScoreLine, adjusted_p: float | None) -> ScoreLine:
-    return replace(line, adjusted_p=adjusted_p, verdict=verdict(line.difference, adjusted_p))
+def _in_family(line: ScoreLine, adjusted_p: float | None, family: int) -> ScoreLine:
+    return replace(
+        line,
+        adjusted_p=adjusted_p,
+        verdict=verdict(line.difference, adjusted_p),
+        smallest_visible=line.difference.smallest_visible(family),
+    )
 
 
 def _seed_effect(arm: Sequence[Answers]) -> SeedEffect | None:

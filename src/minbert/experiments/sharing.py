@@ -275,7 +275,7 @@ def judge(
                 alone=line.right,
                 together=line.left,
                 difference=line.difference,
-                smallest_visible=line.difference.smallest_visible,
+                smallest_visible=line.smallest_visible,
                 adjusted_p=line.adjusted_p,
                 verdict=line.verdict,
             )

@@ -40,12 +40,12 @@ class Requirement(Table):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        """Every key that stands in the file counts, and none that counts is missing."""
+        """Every key that has a value counts, and none that counts is missing."""
         needed, allowed = KEYS[self.statistic]
         if lacking := [key for key in needed if getattr(self, key) is None]:
             raise ValueError(f"statistic '{self.statistic}' needs {' and '.join(lacking)}")
-        given = {"true", "predicted", "feature", "trained", "part"} & self.model_fields_set
-        if strange := sorted(given - {*needed, *allowed}):
+        given = self.model_dump(include={"true", "predicted", "feature", "trained", "part"}, exclude_defaults=True)
+        if strange := sorted(given.keys() - {*needed, *allowed}):
             raise ValueError(f"statistic '{self.statistic}' does not take {' and '.join(strange)}; leave that out")
         if self.statistic != "metric" and "sum" in self.scores:
             raise ValueError(f"statistic '{self.statistic}' is of one task; \"sum\" has none")
@@ -54,7 +54,7 @@ class Requirement(Table):
         if both := sorted({*self.left} & {*self.right, *self.each_of}):
             raise ValueError(f"{' and '.join(both)} cannot stand on both sides")
         if self.between is not None:
-            if "direction" in self.model_fields_set:
+            if self.direction != "higher":  # the default
                 raise ValueError("between and direction exclude each other")
             if self.between[0] >= self.between[1]:
                 raise ValueError("between needs its lower end first")

@@ -8,8 +8,9 @@ from statistics import fmean, stdev
 import numpy as np
 import polars as pl
 
-from minbert.comparison import SEEDS_NEEDED, Churn, Difference, contrast
+from minbert.comparison import SEEDS_NEEDED, Churn, contrast
 from minbert.data import Reading
+from minbert.errors import counted
 from minbert.experiments.compare import SUM, ScoreLine, answers_of
 from minbert.experiments.devsets import DevSet, readings
 from minbert.experiments.results import ENCODER, Result
@@ -40,8 +41,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign; nothing where it is undefined."""
-    return "" if value is None else f"{value:+.3f}".replace("-", "−")
+    """A difference with its sign, where three digits have one; nothing where it is undefined."""
+    return "" if value is None else f"{round(value, 3) or 0:{'+' if round(value, 3) else ''}.3f}".replace("-", "−")
 
 
 def between(interval: Interval | None, form: str = "{:+.3f}") -> str:
@@ -115,9 +116,7 @@ def contrasts(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
         for line in lines:
             sharper = "" if line.sharper is None else between(line.sharper.interval)
             ends = [signed(line.difference.value), between(line.difference.interval), sharper]
-            rows.append(
-                [name, line.score, *ends, probability(line.adjusted_p), line.verdict, _visible(line.difference)]
-            )
+            rows.append([name, line.score, *ends, probability(line.adjusted_p), line.verdict, _visible(line)])
     ends = ["difference", "95 % interval", "the same, seeds kept"]
     return markdown(("left − right", "score", *ends, "p (Holm)", "left is", "visible from"), rows, left=2)
 
@@ -126,8 +125,9 @@ def worth(line: ScoreLine) -> str:
     """A difference in a sentence: score, size, interval, verdict, and what could have been seen."""
     found = line.difference
     ends = f" ({between(found.interval)})" if found.interval else ""
-    visible = "" if found.smallest_visible is None else f"; a true difference from {_visible(found)} on would show"
-    return f"{line.score} {signed(found.value)}{ends}, *{line.verdict}*{visible}"
+    size = "" if found.value is None else f" {signed(found.value)}{ends}"
+    visible = "" if line.smallest_visible is None else f"; a true difference from {_visible(line)} on would show"
+    return f"{line.score}{size}, *{line.verdict}*{visible}"
 
 
 def probability(p: float | None) -> str:
@@ -135,8 +135,8 @@ def probability(p: float | None) -> str:
     return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _visible(found: Difference) -> str:
-    return "" if found.smallest_visible is None else number(found.smallest_visible)
+def _visible(line: ScoreLine) -> str:
+    return "" if line.smallest_visible is None else number(line.smallest_visible)
 
 
 def churn(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
@@ -216,18 +216,24 @@ def making(results: Sequence[Result]) -> str:
     """Runs, updates and hours in all; on what machines and with what versions."""
     hours = sum(result.seconds for result in results) / 3600
     updates = sum(result.updates for result in results)
-    parts = [f"{len(results):,} runs, {updates:,} updates, {hours:.1f} hours of updates in all, evaluations apart."]
+    parts = [
+        f"{counted(len(results), 'run')}, {updates:,} updates, {hours:.1f} hours of updates in all, evaluations apart."
+    ]
     keys = {"processor": "Processors", "device": "Devices", "threads": "Threads a run"}
     keys |= {"float32_matmul_precision": "Kernels for float32 products"}
     for key, title in keys.items():
         counts = Counter(str(result.about[key]) for result in results if key in result.about)
-        parts.append(f"{title}: " + "; ".join(f"{value} ({count} runs)" for value, count in counts.most_common()) + ".")
+        parts.append(f"{title}: {_counts(counts)}.")
     versions = Counter(
         ", ".join(f"{name} {version}" for name, version in result.about.get("packages", {}).items())
         for result in results
     )
-    parts.append("Versions: " + "; ".join(f"{value} ({count} runs)" for value, count in versions.most_common()) + ".")
+    parts.append(f"Versions: {_counts(versions)}.")
     return "\n\n".join(parts)
+
+
+def _counts(values: Counter[str]) -> str:
+    return "; ".join(f"{value} ({counted(count, 'run')})" for value, count in values.most_common())
 
 
 SCORES_NOTE = """In brackets the 95 % interval: with three seeds or more over seeds and dev examples (Multi-Bootstrap),
@@ -237,7 +243,7 @@ CONTRASTS_NOTE = """Difference of the means over seeds; the 95 % interval resamp
 Sellam et al. 2022), and is no narrower than Student's t makes it. "The same, seeds kept" resamples examples alone; it
 is given where five seeds or more of each run differ no more than their single answers explain, and is too narrow
 elsewhere. p is adjusted for all scores of the table, those of pairs that were not run included (Holm 1979). "Visible
-from" is the true difference that such an experiment finds four times in five."""
+from" is the true difference that such an experiment finds four times in five, Holm's correction included."""
 CONFLICT_NOTE = """The cosine between two tasks' gradients in the encoder, before any surgery. Two small batches of one
 and the same task disagree too: that is the null, and conflict between tasks is only what lies below it. Intervals are
 Student's t over the means of single epochs of single seeds."""
