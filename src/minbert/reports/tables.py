@@ -42,7 +42,9 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def signed(value: float | None) -> str:
     """A difference with its sign, where three digits have one; nothing where it is undefined."""
-    return "" if value is None else f"{round(value, 3) or 0:{'+' if round(value, 3) else ''}.3f}".replace("-", "−")
+    if value is None:
+        return ""
+    return f"{value:+.3f}".replace("-", "−") if round(value, 3) else "0.000"
 
 
 def between(interval: Interval | None, form: str = "{:+.3f}") -> str:
