@@ -12,14 +12,14 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, precision_score
 
-from minbert.cli.report import collections
 from minbert.experiments.grid import expand
 from minbert.experiments.loading import load_results
 from minbert.experiments.results import keep
 from minbert.recipes import load
+from minbert.reports.collection import Collection, read_collections
 from minbert.reports.examples import section
 from minbert.reports.page import page, write_report
-from minbert.reports.report import Collection, Report
+from minbert.reports.report import Report
 from minbert.reports.source import Example, Source, read_source
 from minbert.reports.tables import markdown
 from minbert.training import begin, records
@@ -53,7 +53,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(runs: Path) -> Report:
-    return Report(collections(runs, None), read_source(SOURCE))
+    return Report(read_collections(runs, None), read_source(SOURCE))
 
 
 def table_rows(text: str, heading: str) -> list[list[str]]:
@@ -158,7 +158,7 @@ def test_the_kept_results_give_the_same_report(report: Report, runs: Path, tmp_p
     keep(load_results(runs), tmp_path / "kept")
     starter = tmp_path / "data"
     shutil.copytree(ROOT / "src" / "minbert" / "starter", starter)
-    again = Report(collections(tmp_path / "kept", starter), read_source(SOURCE))
+    again = Report(read_collections(tmp_path / "kept", starter), read_source(SOURCE))
     gone = "How sure the wrong answers were is in the runs' own folders alone, which are not at hand."
     with_sure = re.sub(r"Surest of the wrong answers:\n\n(\|.*\n)+", gone + "\n", report.text + "\n")
     with_sure, curves = re.subn(r"!\[.*\]\(figures/reliability-.*\)\n\n\*Reliability of .*\n\n", "", with_sure)
@@ -240,13 +240,13 @@ def published() -> str:
 
 
 def test_the_scores_of_docs_paper_are_those_of_its_answers(published: str, course_data: Path) -> None:
-    for collection in collections(KEPT, course_data):
+    for collection in read_collections(KEPT, course_data):
         check_scores(published, collection)
 
 
 @pytest.mark.slow
 def test_docs_paper_is_what_its_results_give(published: str, course_data: Path) -> None:
-    assert Report(collections(KEPT, course_data), read_source(SOURCE), with_text=False).text == published
+    assert Report(read_collections(KEPT, course_data), read_source(SOURCE), with_text=False).text == published
 
 
 def test_the_source_reads_back_as_it_is() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from minbert.experiments.compare import Comparison
-    from minbert.experiments.results import Result
+    from minbert.experiments.results import Group
     from minbert.metrics import Interval
 
 GroupArgument = Annotated[
@@ -57,7 +56,7 @@ def compare(
         show.results.print(f"  {difference}", soft_wrap=True)
 
 
-def _group(name: str, results: Path | None) -> Sequence[Result]:
+def _group(name: str, results: Path | None) -> Group:
     """The complete runs of one group, in a folder of their own or among kept results."""
     from minbert.experiments.loading import load_results
 

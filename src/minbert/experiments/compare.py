@@ -25,7 +25,7 @@ from minbert.comparison import (
 )
 from minbert.errors import DataError, RunError, shown
 from minbert.experiments.devsets import DevSet
-from minbert.experiments.results import ABOUT, Result
+from minbert.experiments.results import ABOUT, Group
 from minbert.experiments.slices import SMALLEST, Slice, slices
 from minbert.metrics import CORRELATIONS
 from minbert.runs import changes
@@ -84,9 +84,7 @@ class Comparison:
     differing: list[str]
 
 
-def compare(
-    left: Sequence[Result], right: Sequence[Result], dev: Mapping[str, DevSet], column: str | None = None
-) -> Comparison:
+def compare(left: Group, right: Group, dev: Mapping[str, DevSet], column: str | None = None) -> Comparison:
     """Every score that both groups have, their sum where they have the same tasks, and every part of dev.
 
     The scores are one family for Holm's correction, the parts another.
@@ -104,7 +102,7 @@ def compare(
 
 
 def compare_scores(
-    pairs: Sequence[tuple[Sequence[Result], Sequence[Result]]], dev: Mapping[str, DevSet], not_run: int = 0
+    pairs: Sequence[tuple[Group, Group]], dev: Mapping[str, DevSet], not_run: int = 0
 ) -> list[list[ScoreLine]]:
     """The scores of each pair of groups; those of all pairs, and so many not run, are one family for Holm."""
     found = [
@@ -115,9 +113,7 @@ def compare_scores(
     return [[_in_family(line, next(adjusted), family) for line in lines] for lines in found]
 
 
-def _arms(
-    left: Sequence[Result], right: Sequence[Result], dev: Mapping[str, DevSet]
-) -> tuple[dict[str, Answers], dict[str, Answers]]:
+def _arms(left: Group, right: Group, dev: Mapping[str, DevSet]) -> tuple[dict[str, Answers], dict[str, Answers]]:
     """What both groups answered on the tasks that they have in common."""
     tasks = [name for name in left[0].answers if name in right[0].answers]
     if not tasks:
@@ -125,7 +121,7 @@ def _arms(
     return answers_of(left, dev, tasks), answers_of(right, dev, tasks)
 
 
-def answers_of(group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequence[str]) -> dict[str, Answers]:
+def answers_of(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> dict[str, Answers]:
     """A group's answers [S, n] to each of the tasks, by the metric that its recipe names."""
     return {
         name: Answers(
@@ -205,7 +201,7 @@ def within(answers: Answers, part: Slice) -> Answers:
     return Answers(answers.metric, answers.predictions[:, part.members], answers.labels[part.members])
 
 
-def differing(left: Sequence[Result], right: Sequence[Result]) -> list[str]:
+def differing(left: Group, right: Group) -> list[str]:
     """What else differs between two groups: recipe, batches of each task, updates, seconds, machine, data."""
     one, other = left[0], right[0]
     found = [

@@ -146,6 +146,10 @@ class Result:
         return {name: values[str(self.recipe.tasks[name].metric)] for name, values in last.items()}
 
 
+Group = Sequence[Result]  # of one recipe's seeds
+Groups = Mapping[str, Group]  # by name
+
+
 def _conflict(steps: Sequence[Mapping[str, Any]]) -> list[Conflict]:
     """Cosines of all updates, and of the ones with a close look by layer and with the null, epoch by epoch."""
     found: dict[tuple[int, str, str], list[float]] = defaultdict(list)

@@ -17,12 +17,11 @@ from minbert.comparison import LEVEL, MARGIN, SEEDS_NEEDED, Answers, contrast, h
 from minbert.errors import DataError, near, shown
 from minbert.experiments.compare import SUM, answers_of, differing
 from minbert.experiments.devsets import DevSet
-from minbert.experiments.results import Result
+from minbert.experiments.results import Group, Groups, Result
 from minbert.experiments.slices import NUMBERS, slices
 from minbert.metrics import Interval
 from minbert.reports.source import Claim, Requirement
 
-Groups = Mapping[str, Sequence[Result]]
 Judgement = Literal["supported", "contradicted", "undecided", "undecided (seeds)", "not run"]
 
 
@@ -153,9 +152,7 @@ def _change(result: Result, test: _Test) -> float | None:
     return fmean(changes) if changes else None
 
 
-def _answers(
-    need: Requirement, group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequence[str]
-) -> list[Answers]:
+def _answers(need: Requirement, group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> list[Answers]:
     """What the statistic takes of a group: its answers, or what follows from them, one entry a task."""
     return [_statistic(need, answers, dev[name]) for name, answers in answers_of(group, dev, tasks).items()]
 

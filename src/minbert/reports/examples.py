@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from minbert.experiments.devsets import DevSet
-from minbert.experiments.results import Result
+from minbert.experiments.results import Group, Groups
 from minbert.predictions import answer
 from minbert.recipes import STARTER
 from minbert.reports import tables
@@ -15,9 +15,7 @@ from minbert.tasks import BUILT_IN
 FORMAT_ROWS = 2  # of a starter file that are shown
 
 
-def section(
-    examples: Sequence[Example], groups: Mapping[str, Sequence[Result]], dev: Mapping[str, DevSet], with_text: bool
-) -> str:
+def section(examples: Sequence[Example], groups: Groups, dev: Mapping[str, DevSet], with_text: bool) -> str:
     """Every example's rows of dev with the answers of each group's seeds; the examples that dev has not are named."""
     parts, lacking = ["## The paper's own examples"], []
     for task in dict.fromkeys(example.task for example in examples):
@@ -42,16 +40,14 @@ def _rows_with(words: Sequence[str], dev: DevSet) -> Iterator[int]:
             yield place
 
 
-def _row(
-    place: int, dev: DevSet, groups: Mapping[str, Sequence[Result]], example: Example, with_text: bool
-) -> list[str]:
+def _row(place: int, dev: DevSet, groups: Groups, example: Example, with_text: bool) -> list[str]:
     texts = " / ".join(column[place].strip() for column in dev.examples.texts)
     shown = texts if with_text else f"id {dev.examples.ids[place]}: “{' … '.join(example.words)}”"
     answers = [_answers(group, dev, place) if dev.name in group[0].answers else "" for group in groups.values()]
     return [str(place + 1), shown, _said(dev, float(dev.labels[place])), *answers]
 
 
-def _answers(group: Sequence[Result], dev: DevSet, place: int) -> str:
+def _answers(group: Group, dev: DevSet, place: int) -> str:
     """What the seeds answered: scores from low to high, classes by how many seeds gave them."""
     values = [float(result.answers[dev.name][place]) for result in group]
     if dev.task.is_regression:

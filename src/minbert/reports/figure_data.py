@@ -14,12 +14,10 @@ from scipy import stats
 
 from minbert import calibration, metrics
 from minbert.experiments.devsets import DevSet
-from minbert.experiments.results import ENCODER, Result
+from minbert.experiments.results import ENCODER, Group, Groups, Result
 from minbert.predictions import confidence, read_parquet
 from minbert.runs import Run
 
-Group = Sequence[Result]
-Groups = Mapping[str, Group]
 NULL = "null"
 BINS = 10
 METRIC_NAMES = {

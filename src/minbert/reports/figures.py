@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from minbert import metrics
 from minbert.errors import counted, shown
 from minbert.experiments.devsets import DevSet
+from minbert.experiments.results import Group, Groups
 from minbert.files import replacing, write_text
 from minbert.reports import figure_data
-from minbert.reports.figure_data import METRIC_NAMES, NULL, Group, Groups, most_seeds, of_seeds, parts
+from minbert.reports.figure_data import METRIC_NAMES, NULL, most_seeds, of_seeds, parts
 
 Look = dict[str, Any]  # how something is drawn, as matplotlib's keywords
 WIDTH = 16 / 2.54  # inches; a page's text is 16 cm wide, so sizes in points are those that a reader sees

@@ -4,7 +4,7 @@ Letters: S seeds, n examples, K classes.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from minbert.comparison import Answers, contrast, seed_scores
 from minbert.experiments.compare import answers_of
 from minbert.experiments.devsets import DevSet
-from minbert.experiments.results import Result
+from minbert.experiments.results import Group
 from minbert.experiments.slices import KINDS, SMALLEST
 from minbert.labels import as_number
 from minbert.metrics import Interval, confusion
@@ -161,7 +161,7 @@ class ScoreMistakes:
 
 
 def mistakes(
-    group: Sequence[Result], dev: DevSet, predictions: Mapping[int, Predictions] | None = None
+    group: Group, dev: DevSet, predictions: Mapping[int, Predictions] | None = None
 ) -> ClassMistakes | ScoreMistakes:
     """Where the seeds of a group err on a task. `predictions` hold probabilities: those of some seeds, by seed."""
     answers = answers_of(group, {dev.name: dev}, [dev.name])[dev.name]

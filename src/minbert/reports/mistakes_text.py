@@ -1,17 +1,15 @@
 """Where a group errs on a task -> Markdown: tables, one sentence for each trait, and the rows that are most wrong."""
 
-from collections.abc import Sequence
-
 from minbert.errors import counted
 from minbert.experiments.devsets import DevSet
-from minbert.experiments.results import Result
+from minbert.experiments.results import Group
 from minbert.reports import tables
 from minbert.reports.mistakes import ClassMistakes, Estimate, Row, ScoreMistakes, WrongClass, WrongScore, mistakes
 from minbert.reports.traits import sentence
 from minbert.runs import Run
 
 
-def section(group: Sequence[Result], dev: DevSet, with_text: bool) -> str:
+def section(group: Group, dev: DevSet, with_text: bool) -> str:
     """Everything on one task; with the texts of rows, or their ids alone."""
     folders = {result.seed: result.folder for result in group if result.folder is not None}
     predictions = {seed: Run(folder).read_predictions(dev.name, dev.task) for seed, folder in folders.items()}

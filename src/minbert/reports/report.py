@@ -1,41 +1,20 @@
 """Results, dev sets and a source -> a report: Markdown text, and the figures that it names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
 from minbert.errors import counted
 from minbert.experiments.compare import ScoreLine, compare_scores, differing
-from minbert.experiments.devsets import DevSet
-from minbert.experiments.results import Result
+from minbert.experiments.results import Groups
 from minbert.metrics import total
 from minbert.reports import examples, figures, mistakes_text, tables
 from minbert.reports.claims import JUDGEMENTS, Judged, Judgement, judge
+from minbert.reports.collection import Collection
 from minbert.reports.figures import Plot
 from minbert.reports.source import Source
-
-Groups = Mapping[str, Sequence[Result]]
-
-
-@dataclass(frozen=True)
-class Collection:
-    """Groups of runs that stand in one folder, by name, and the dev sets that they were scored on."""
-
-    name: str
-    groups: Groups
-    dev: Mapping[str, DevSet]
-
-    @property
-    def seeds(self) -> int:
-        """Those of the group that has most."""
-        return max(len(group) for group in self.groups.values())
-
-    @property
-    def is_of_dev_files(self) -> bool:
-        """Whether dev is what the dev files hold, and not rows held back from train."""
-        return not any(dev.task.divides_train for dev in self.dev.values())
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ from minbert.data import Reading
 from minbert.errors import counted
 from minbert.experiments.compare import SUM, ScoreLine, answers_of
 from minbert.experiments.devsets import DevSet, readings
-from minbert.experiments.results import ENCODER, Result
+from minbert.experiments.results import ENCODER, Group, Groups, Result
 from minbert.metrics import Interval, correlation_interval, proportion_interval, total
 from minbert.reports.claims import Judged
 from minbert.reports.figure_data import cosines
 from minbert.reports.source import Source
 
-Groups = Mapping[str, Sequence[Result]]
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~&!]")  # of Markdown, in a table's cell
 
 
@@ -67,7 +66,7 @@ def scores(groups: Groups, dev: Mapping[str, DevSet], source: Source | None) -> 
     return markdown(columns, rows)
 
 
-def _in_order(groups: Groups, first: Sequence[str]) -> dict[str, Sequence[Result]]:
+def _in_order(groups: Groups, first: Sequence[str]) -> dict[str, Group]:
     """The groups, those of the source's table first and in its order."""
     known = [name for name in first if name in groups]
     return {name: groups[name] for name in (*known, *(name for name in groups if name not in known))}
@@ -78,7 +77,7 @@ def _baseline(groups: Groups, task: str) -> float | None:
     return found[0] if found else None
 
 
-def _score(group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequence[str]) -> str:
+def _score(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> str:
     """A mean over seeds with its 95 % interval, over seeds and examples where there are enough seeds."""
     values = [total({name: result.scores[name] for name in tasks}) for result in group]
     if len(tasks) == 1 and any(result.scores[tasks[0]] is None for result in group):
@@ -86,7 +85,7 @@ def _score(group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequence[s
     return f"{number(fmean(values))} ({between(score_interval(group, dev, tasks), '{:.3f}') or 'no interval'})"
 
 
-def score_interval(group: Sequence[Result], dev: Mapping[str, DevSet], tasks: Sequence[str]) -> Interval | None:
+def score_interval(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> Interval | None:
     """Over seeds and examples; below three seeds that of one run over examples alone, where a formula is known."""
     if len(group) >= SEEDS_NEEDED:
         return contrast([(1.0, list(answers_of(group, dev, tasks).values()))]).interval

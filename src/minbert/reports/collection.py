@@ -1,0 +1,40 @@
+"""A folder of runs, or of kept results -> groups by the folder that holds them, each with the dev sets of its tasks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from minbert.experiments.devsets import DevSet, dev_sets
+from minbert.experiments.loading import load_results
+from minbert.experiments.results import Groups, Result
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Groups of runs that stand in one folder, by name, and the dev sets that they were scored on."""
+
+    name: str
+    groups: Groups
+    dev: Mapping[str, DevSet]
+
+    @property
+    def seeds(self) -> int:
+        """Those of the group that has most."""
+        return max(len(group) for group in self.groups.values())
+
+    @property
+    def is_of_dev_files(self) -> bool:
+        """Whether dev is what the dev files hold, and not rows held back from train."""
+        return not any(dev.task.divides_train for dev in self.dev.values())
+
+
+def read_collections(runs: Path, data: Path | None) -> list[Collection]:
+    """The complete runs by the folder that holds their groups; with `data`, dev sets are read there."""
+    found: dict[str, dict[str, list[Result]]] = {}
+    for result in load_results(runs):
+        collection, _, name = result.group.partition("/")
+        found.setdefault(collection, {}).setdefault(name, []).append(result)
+    return [
+        Collection(name, groups, dev_sets([result for group in groups.values() for result in group], data))
+        for name, groups in found.items()
+    ]
