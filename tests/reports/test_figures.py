@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.text import Text
 from scipy import stats
 from sklearn.calibration import calibration_curve
@@ -220,7 +220,10 @@ def test_a_layers_mean_counts_every_update_once(plots: dict[str, Plot]) -> None:
     (axes,) = shown_axes(plots["conflict-by-layer"])
     parts = [data.filter(between=between) for between in (*PAIRS, "null")]
     assert lines(axes, len(LAYERS)) == [part["mean"].to_list() for part in parts[:3]]
-    assert bands(axes) == [corners(part, "depth") for part in parts]
+    assert bands(axes) == [corners(parts[3], "depth")]
+    bars = [bars.get_segments() for bars in axes.collections if isinstance(bars, LineCollection)]
+    for part, segments in zip(parts[:3], bars, strict=True):
+        assert [(low[1], high[1]) for low, high in segments] == part.select("low", "high").rows()
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert ticks == ["embeddings", *map(str, range(11)), "pooler"]
 
@@ -369,7 +372,7 @@ def test_a_figure_is_labelled_and_nothing_lies_on_another(plots: dict[str, Plot]
 def test_captions_say_how_many_seeds_and_what_bands_are(plots: dict[str, Plot]) -> None:
     assert "means over 2 to 3 seeds, bands run from the lowest to the highest" in plots["curves"].caption
     assert "Where a seed has no value, it is left out." in plots["curves"].caption
-    assert "2 seeds, bands are 95 % intervals" in plots["conflict-by-layer"].caption
+    assert "2 seeds, bars are 95 % intervals" in plots["conflict-by-layer"].caption
     assert "below the grey null" in plots["conflict-by-layer"].caption
     assert "sum over 2 seeds, 150 examples" in plots["confusion-mood"].caption
     assert "first seed of each recipe only" in plots["scatter-near"].caption

@@ -6,7 +6,7 @@ and white tells them apart too. Letters: K classes.
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -126,7 +126,7 @@ def conflict(groups: Groups) -> Plot:
     looks = _pair_looks(data)
     with _panels(len(groups), 1, 2.2) as (figure, panels):
         for axes, title in zip(panels, groups, strict=True):
-            _cosines(axes, title, data.filter(pl.col("group") == title), "epoch", looks)
+            _cosines(axes, title, data.filter(pl.col("group") == title), "epoch", looks, _line)
         _set_epochs(panels, data["epoch"])
         _legend(figure, _handles(looks, groups) | _null_handle(data))
     caption = f"Mean cosine between the tasks' gradients in the encoder, epoch by epoch{of_seeds(groups, data)}"
@@ -138,7 +138,7 @@ def conflict_by_layer(group: Group) -> Plot:
     data, one = figure_data.conflict_by_layer(group), {group[0].group: group}
     looks, layers = _pair_looks(data), data.select("depth", "layer").unique().sort("depth")["layer"]
     with _panels(1, 1, 2.8) as (figure, (axes,)):
-        _cosines(axes, group[0].group, data, "depth", looks)
+        _cosines(axes, group[0].group, data, "depth", looks, _intervals)
         names = [layer.removeprefix("layer.") for layer in layers]
         axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 10 else 0)
         axes.set_xlabel("part of the encoder, from input to output (a number is a layer)")
@@ -147,7 +147,7 @@ def conflict_by_layer(group: Group) -> Plot:
     seeds = counted(most_seeds(one), "seed")
     caption = (
         f"Mean cosine over the whole run between the tasks' gradients in each part of the encoder, {group[0].group}; "
-        f"{seeds}, bands are 95 % intervals over epochs and seeds. "
+        f"{seeds}, bars are 95 % intervals over epochs and seeds. "
         f"{NULL_CAPTION if _null_handle(data) else 'These runs recorded no null by layer.'}"
     )
     return Plot("conflict-by-layer", caption, figure, data)
@@ -157,15 +157,22 @@ def _pair_looks(data: pl.DataFrame) -> dict[str, Look]:
     return _looks(data.filter(pl.col("between") != NULL)["between"])
 
 
-def _cosines(axes: Axes, title: str, data: pl.DataFrame, x: str, looks: Mapping[str, Look]) -> None:
-    """A line for each pair of tasks, before the band of the null."""
+def _cosines(
+    axes: Axes,
+    title: str,
+    data: pl.DataFrame,
+    x: str,
+    looks: Mapping[str, Look],
+    draw: Callable[[Axes, pl.DataFrame, str, Look], None],
+) -> None:
+    """Each pair of tasks as `draw` shows it, before the band of the null."""
     axes.set(title=shown(title, 72), ylabel="mean cosine of gradients")
     axes.axhline(0, color="black", linewidth=0.8, zorder=1)
     for between, rows in parts(data, "between"):
         if between == NULL:
             _band(axes, rows, x, **NULL_LOOK, zorder=0.5)
         else:
-            _line(axes, rows, x, looks[between])
+            draw(axes, rows, x, looks[between])
     if data.is_empty():
         axes.text(0.5, 0.6, "no cosine between tasks recorded", transform=axes.transAxes, ha="center")
 
@@ -307,6 +314,13 @@ def _line(axes: Axes, rows: pl.DataFrame, x: str, look: Look) -> None:
     """Means with a band from the lowest to the highest seed; a gap where no seed has a value."""
     _band(axes, rows, x, color=look["color"], alpha=0.18, linewidth=0)
     axes.plot(rows[x], rows["mean"].to_numpy(), **look)
+
+
+def _intervals(axes: Axes, rows: pl.DataFrame, x: str, look: Look) -> None:
+    """Means with bars over their intervals, beside those of other looks and not on them."""
+    at = rows[x].to_numpy() + 0.14 * (COLORS.index(look["color"]) - 1)
+    axes.vlines(at, rows["low"].to_numpy(), rows["high"].to_numpy(), color=look["color"], linewidth=1)
+    axes.plot(at, rows["mean"].to_numpy(), **look)
 
 
 def _band(axes: Axes, rows: pl.DataFrame, x: str, **look: Any) -> None:
