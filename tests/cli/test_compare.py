@@ -53,13 +53,15 @@ def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytes
     assert found.code == 0, found.err
     assert "undecided (seeds)" in found.out
     assert 'gradients.method: "pcgrad" and "sum"' in found.out
+    whole = command("compare", "runs", "runs/SUM")
+    assert (whole.code, "runs holds 2 groups of runs; name one, such as runs/PCG" in whole.err) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("left", "right", "more", "fault"),
     [
         ("better", "wurse", ["--results", "kept"], "kept has no group 'wurse' (did you mean 'worse'?)"),
-        ("kept", "kept", [], "kept holds 2 groups of runs"),
+        ("kept", "kept", [], "kept holds 2 groups of runs; pass --results kept and name one, such as better"),
         ("nowhere", "kept", [], "nowhere holds no complete run and no results"),
         ("better", "worse", ["--results", "kept"], "pass --data DIR with that file"),
         ("better", "worse", ["--results", "kept", "--data", "data", "--column", "no"], "no dev file has a column 'no'"),

@@ -17,7 +17,7 @@ from minbert.experiments.loading import load_results
 from minbert.experiments.results import keep
 from minbert.recipes import load
 from minbert.reports.collection import Collection, read_collections
-from minbert.reports.examples import section
+from minbert.reports.examples import formats, section
 from minbert.reports.page import page, write_report
 from minbert.reports.report import Report
 from minbert.reports.source import Example, Source, read_source
@@ -202,6 +202,11 @@ def test_without_texts_no_row_of_the_data_is_quoted(report: Report) -> None:
     for dev in collection.dev.values():
         assert not any(one.strip() in text for column in dev.examples.texts for one in column)
     assert any(one.strip() in report.text for one in collection.dev["sst"].examples.texts[0])
+
+
+def test_formats_are_those_of_the_runs_own_tasks_alone() -> None:
+    assert formats(["mood", "same"]) == ""
+    assert re.findall(r"`(\S+\.csv)`", formats(["sts", "mood"])) == ["sts-train.csv"]
 
 
 def test_an_example_is_found_by_whole_words(report: Report) -> None:

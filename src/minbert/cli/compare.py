@@ -67,7 +67,9 @@ def _group(name: str, results: Path | None) -> Group:
             raise RunError(f"{results} has no group '{name}'{near(name, groups)}; it has {', '.join(groups)}")
         return [result for result in found if result.group == name]
     if len(groups) > 1:
-        raise RunError(f"{name} holds {len(groups)} groups of runs; name one, such as {Path(name) / groups[0]}")
+        first = next(result.folder for result in found if result.group == groups[0])
+        kept, one = ("", str(first.parent)) if first else (f"pass --results {name} and ", groups[0])
+        raise RunError(f"{name} holds {len(groups)} groups of runs; {kept}name one, such as {one}")
     return found
 
 

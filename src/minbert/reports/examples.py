@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Group, Groups
@@ -62,10 +62,13 @@ def _said(dev: DevSet, value: float) -> str:
     return f"{value:.1f}" if dev.task.is_regression else str(answer(dev.task, value))
 
 
-def formats() -> str:
-    """The first rows of each built-in task's starter file, as they stand there."""
+def formats(tasks: Iterable[str]) -> str:
+    """The first rows of the starter file of each built-in task among these, as they stand there."""
+    known = [BUILT_IN[name] for name in BUILT_IN if name in set(tasks)]
+    if not known:
+        return ""
     parts = ["What such files look like (invented examples that ship with minbert; columns are separated by tabs):"]
-    for definition in BUILT_IN.values():
+    for definition in known:
         file = STARTER / definition["train"]
         if file.is_file():
             lines = file.read_text(encoding="utf-8").splitlines()[: FORMAT_ROWS + 1]

@@ -142,8 +142,8 @@ class Report:
 
     def _data(self) -> str:
         rows = {} if self.source is None else self.source.rows
-        parts = ["## The data", tables.data(self.lead.dev, rows), self._figure("balance"), examples.formats()]
-        return "\n\n".join(parts)
+        parts = ["## The data", tables.data(self.lead.dev, rows), self._figure("balance")]
+        return "\n\n".join([*parts, *filter(None, [examples.formats(self.lead.dev)])])
 
     @cached_property
     def _score_tables(self) -> dict[str, str]:
