@@ -32,6 +32,7 @@ from minbert.comparison import (
 from minbert.metrics import METRICS, Interval
 
 Array = NDArray[np.float64]
+ALONE = float(stats.norm.isf(0.025) + stats.norm.isf(0.2))  # 2.8 standard errors: visible by a single test
 SST = 1101  # examples of the course's dev set
 CALM, COMMON = 0.0, 0.0166  # deviations of a seed's effect on all examples; the seeds' scores deviate by 0.007, 0.018
 
@@ -379,7 +380,7 @@ def test_p_is_smoothed_and_at_most_one() -> None:
 
 def test_the_smallest_visible_difference_is_found_in_four_experiments_of_five() -> None:
     """Of a normal estimate with this error, at 5 % false alarms."""
-    assert Difference(0, None, None, 0.5, 0.01, (5, 5)).smallest_visible() == pytest.approx(0.028, abs=5e-5)
+    assert Difference(0, None, None, 0.5, 0.01, (5, 5)).smallest_visible() == pytest.approx(0.01 * ALONE)
     assert stats.norm.sf(1.96 - 2.8) == pytest.approx(0.80, abs=0.005)
 
 
@@ -557,9 +558,9 @@ def test_of_single_seeds_nothing_is_known_about_reseeding() -> None:
 
 def test_one_metric_written_out() -> None:
     error = math.sqrt(2 * 0.22 * 0.25 / 1101 * (1 + 1 / 4))
-    assert smallest_visible_difference([("accuracy", 1101)], 5) == pytest.approx(2.8 * error, rel=1e-3)
+    assert smallest_visible_difference([("accuracy", 1101)], 5) == pytest.approx(ALONE * error)
     error = math.sqrt(2 * 0.22 * (1 - 0.5**2) ** 2 / 863 * (1 + 1 / 2))
-    assert smallest_visible_difference([("pearson", 863)], 3) == pytest.approx(2.8 * error, rel=1e-3)
+    assert smallest_visible_difference([("pearson", 863)], 3) == pytest.approx(ALONE * error)
 
 
 def test_of_a_sum_the_variances_add() -> None:
