@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +17,7 @@ from typing import Any, Self
 import torch
 
 from minbert import predictions as answers
-from minbert.errors import RunError, several, shown
+from minbert.errors import RunError, counted, several, shown
 from minbert.files import check_place, make_folder, one_writer, recover_folder, replacing_folder, write_text
 from minbert.kernels import Kernels
 from minbert.model import MultitaskModel
@@ -30,6 +30,10 @@ from minbert.tasks import COURSE, SPLITS, Split, Task
 log = logging.getLogger("minbert")
 
 PACKAGES = ("minbert", "torch", "tokenizers", "safetensors", "numpy", "scipy", "polars", "pydantic")
+
+
+SAME = ("device", "processor", "vector_instructions", "packages")
+"""What a resumed run's bits depend on besides recipe and data."""
 
 
 @dataclass
@@ -117,8 +121,14 @@ class Run:
         return load(self._recipe)
 
     def environment(self) -> dict[str, Any]:
-        """What the run was started on."""
-        content: dict[str, Any] = json.loads(self._environment.read_text(encoding="utf-8"))
+        """What the run was started on. Raises RunError where its file is not what was written."""
+        try:
+            content: dict[str, Any] = json.loads(self._environment.read_text(encoding="utf-8"))
+            lacking = [key for key in (*SAME, *(field.name for field in fields(Kernels)), "data") if key not in content]
+        except (OSError, ValueError, TypeError) as error:
+            raise self._damaged(self._environment, f"cannot be read ({shown(str(error))})") from None
+        if lacking:
+            raise self._damaged(self._environment, f"lacks {several(lacking)}")
         return content
 
     def records(self) -> list[dict[str, Any]]:
@@ -173,6 +183,22 @@ class Run:
             if state:
                 optimizer.state[parameter] = {key: t.to(parameter.device) for key, t in state.items()}
         return progress
+
+    def check_complete(self) -> None:
+        """Raises RunError where a complete run lacks something that its scores and its results are read from."""
+        if not self.is_begun:
+            raise self._damaged(self._recipe, "is not there")
+        self.recipe(), self.environment()
+        progress, records = self.progress(), self.records()
+        updates = [record["step"] for record in records if record["kind"] == "step"]
+        evaluations = [record for record in records if record["kind"] == "evaluation"]
+        if updates != list(range(1, progress.step + 1)):
+            raise self._damaged(self._metrics, f"does not hold {counted(progress.step, 'update')}, one after the other")
+        if not evaluations or evaluations[-1]["step"] != progress.evaluated_at:
+            raise self._damaged(self._metrics, f"does not end with the evaluation after update {progress.evaluated_at}")
+        for name in evaluations[-1]["metrics"]:
+            if not self.answers_file(name).is_file():
+                raise self._damaged(self.answers_file(name), "is not there")
 
     def finish(self, progress: Progress) -> None:
         """Marks the run as complete; its state as last saved is its last."""
@@ -244,9 +270,10 @@ class Run:
         try:
             return Progress(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
         except (ValueError, TypeError) as error:
-            raise RunError(
-                f"{file} cannot be read ({shown(str(error))}); put it back as it was, or remove {self.folder}"
-            ) from None
+            raise self._damaged(file, f"cannot be read ({shown(str(error))})") from None
+
+    def _damaged(self, file: Path, fault: str) -> RunError:
+        return RunError(f"{file} {fault}; put it back as it was, or remove {self.folder} and run it again")
 
     def _strangers(self) -> list[Path]:
         """What lies in the folder and is no part of a run; a run that was being made or removed has its own parts."""
@@ -264,7 +291,7 @@ class Run:
         for file, now in about["data"].items():
             if then["data"].get(file) != now:
                 raise RunError(f"{file} has changed since {self.folder} was started; put it back, or start anew")
-        for key in ("device", "processor", "vector_instructions", "packages"):
+        for key in SAME:
             if then[key] != about[key]:
                 log.warning("%s was started with another %s; its bits may differ from here on", self.folder, key)
 

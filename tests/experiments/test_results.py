@@ -13,6 +13,7 @@ import pytest
 
 from minbert.errors import MinbertError, RunError
 from minbert.experiments.devsets import dev_sets, readings
+from minbert.experiments.grid import expand, fault_of_folder, standing
 from minbert.experiments.loading import load_results
 from minbert.experiments.results import Result, keep
 from minbert.metrics import METRICS
@@ -152,13 +153,24 @@ def test_answers_are_known_by_their_row_and_must_give_the_score(results: list[Re
         dev_sets(load_results(tmp_path / "kept"), tmp_path)
 
 
+def cut(file: Path, where: int) -> None:
+    """Takes one line out of a file."""
+    lines = file.read_text().splitlines(keepends=True)
+    del lines[where]
+    file.write_text("".join(lines))
+
+
 BREAK: dict[str, Callable[[Path], object]] = {
     "progress cut": lambda run: (run / "last" / "progress.json").write_text('{"step": 1'),
     "progress of another version": lambda run: (run / "last" / "progress.json").write_text('{"steps": 1}'),
     "no environment": lambda run: (run / "environment.json").unlink(),
+    "environment cut": lambda run: (run / "environment.json").write_text("{not"),
     "environment without a key": lambda run: (run / "environment.json").write_text('{"data": {}}'),
     "no records": lambda run: (run / "metrics.jsonl").unlink(),
     "records of another version": lambda run: (run / "metrics.jsonl").write_text('{"kind": "step", "step": 1}\n'),
+    "records without an update": lambda run: cut(run / "metrics.jsonl", 1),
+    "records without the last evaluation": lambda run: cut(run / "metrics.jsonl", -1),
+    "recipe cut": lambda run: (run / "recipe.toml").write_text("name ="),
     "no answers": lambda run: shutil.rmtree(run / "predictions"),
     "answers cut": lambda run: (run / "predictions" / "last" / "mood-dev.parquet").write_bytes(b"PAR1"),
 }
@@ -167,8 +179,25 @@ BREAK: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("break_it", BREAK.values(), ids=BREAK)
 def test_a_damaged_run_is_named(runs: Path, break_it: Callable[[Path], object]) -> None:
     break_it(runs / "SUM" / "seed-2")
-    with pytest.raises(MinbertError, match=r"SUM/seed-2.*(remove|put)"):
+    with pytest.raises(MinbertError, match=r"SUM/seed-2.*(remove|put|correct)"):
         load_results(runs)
+
+
+@pytest.mark.parametrize("name", [name for name in BREAK if name != "answers cut"])
+def test_a_damaged_run_is_not_called_complete(runs: Path, name: str) -> None:
+    BREAK[name](runs / "SUM" / "seed-2")
+    cells = expand([runs.parent / "recipes"], runs, seeds=3)
+    of_run = {cell.name: standing(cell) for cell in cells}
+    condition, fault = of_run.pop("SUM seed 2")
+    assert condition == "refused"
+    assert "SUM/seed-2" in str(fault)
+    assert {condition for condition, _ in of_run.values()} == {"complete"}
+
+
+def test_a_run_whose_recipe_is_gone_is_not_made_again_over_its_answers(runs: Path) -> None:
+    (runs / "SUM" / "seed-2" / "recipe.toml").unlink()
+    (cell,) = [cell for cell in expand([runs.parent / "recipes"], runs, seeds=3) if cell.name == "SUM seed 2"]
+    assert "recipe.toml is not there; put it back" in str(fault_of_folder(cell))
 
 
 def test_classes_in_another_order_are_other_rows(results: list[Result]) -> None:

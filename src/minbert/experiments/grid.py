@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minbert.data import Reading
-from minbert.errors import RecipeError, RunError, several
+from minbert.errors import MinbertError, RecipeError, RunError, several
 from minbert.experiments.loading import is_part, joined, load_results
 from minbert.experiments.results import RUNS, Result, holds
 from minbert.jobs import build_model, read_tasks
@@ -179,13 +179,20 @@ def fault_of_folder(cell: Cell) -> str | None:
     for group in groups:
         if group.is_begun:
             return f"{group.folder} is a single run of its own; choose another --runs"
-    if not run.is_begun:
-        try:
+    try:
+        if run.progress().is_complete:
+            run.check_complete()
+        elif not run.is_begun:
             run.check(resume=True, force=False)
-        except RunError as error:
-            return str(error)
-        return None
-    remedy = "choose another --runs, or remove that folder"
+            return None
+        return _difference(cell)
+    except MinbertError as error:
+        return str(error)
+
+
+def _difference(cell: Cell) -> str | None:
+    """Why the run in a cell's folder is not the cell's, or None."""
+    run, remedy = cell.run, "choose another --runs, or remove that folder"
     if changed := run.differences(cell.recipe):
         return f"{cell.folder} was made with {several(changed)}; give the same recipe and options, {remedy}"
     if file := run.changed_data():

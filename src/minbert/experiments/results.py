@@ -98,6 +98,7 @@ class Result:
 
     @classmethod
     def _of(cls, run: Run) -> Self:
+        run.check_complete()
         recipe, about, records = run.recipe(), run.environment(), run.records()
         steps = [record for record in records if record["kind"] == "step"]
         evaluations = [record for record in records if record["kind"] == "evaluation"]
