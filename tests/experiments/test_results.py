@@ -13,7 +13,7 @@ import pytest
 
 from minbert.errors import MinbertError, RunError
 from minbert.experiments.devsets import dev_sets, readings
-from minbert.experiments.grid import expand, fault_of_folder, standing
+from minbert.experiments.grid import expand, fault_of_folder, not_kept, standing
 from minbert.experiments.loading import load_results
 from minbert.experiments.results import Result, keep
 from minbert.metrics import METRICS
@@ -285,9 +285,35 @@ def test_a_run_of_another_recipe_or_other_data_is_not_kept_in_the_place_of_one(
     other = replace(results[0], recipe=results[0].recipe.model_copy(update={"training": training}))
     with pytest.raises(RunError, match=r"holds another runs/PCG seed 1 already: training.batch_size = 3 \(now 7\)"):
         keep([other], tmp_path / "kept")
-    with pytest.raises(RunError, match="kept holds another runs/PCG seed 1 already: mood's files"):
+    with pytest.raises(RunError, match="kept holds another runs/PCG seed 1 already: other files of mood"):
         keep([replace(results[0], data=results[0].data | {"mood": {"train": "0"}})], tmp_path / "kept")
     assert load_results(tmp_path / "kept")[0].recipe.training.batch_size == 3
+
+
+def test_results_and_runs_never_lie_in_one_folder(results: list[Result], runs: Path) -> None:
+    before = sorted(runs.rglob("*"))
+    for folder in (runs, runs.parent):
+        with pytest.raises(RunError, match=r"holds runs, such as .*seed-.; keep results in a folder of their own"):
+            keep(results, folder)
+    assert sorted(runs.rglob("*")) == before
+
+
+def test_a_run_that_could_not_be_kept_is_refused_before_it_is_made(runs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    keep(load_results(runs), folder)
+    recipes = [tmp_path / "recipes"]
+    assert not_kept(expand(recipes, runs), folder) == []
+    changed = expand(recipes, tmp_path / "new" / "runs", overrides=["optimizer.lr=0.5"])
+    with pytest.raises(
+        RunError, match=r"kept holds another runs/PCG seed 1 already: optimizer.lr = .*; and 1 more\ngive"
+    ):
+        not_kept(changed, folder)
+    elsewhere = expand(recipes, tmp_path / "others", overrides=["optimizer.lr=0.5"])
+    assert not_kept(elsewhere, folder) == elsewhere, "kept by a name of its own"
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("one more,1\n")
+    with pytest.raises(RunError, match="seed 1 already: other files of mood"):
+        not_kept(expand(recipes, tmp_path / "new" / "runs"), folder)
 
 
 @pytest.mark.parametrize(

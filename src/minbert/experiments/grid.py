@@ -14,7 +14,7 @@ from typing import Any, Literal
 from minbert.data import Reading
 from minbert.errors import MinbertError, RecipeError, RunError, several
 from minbert.experiments.loading import is_part, joined, load_results
-from minbert.experiments.results import RUNS, Result, holds
+from minbert.experiments.results import ELSEWHERE, RUNS, Result, differences, group_of, taken
 from minbert.jobs import build_model, read_tasks
 from minbert.metrics import total
 from minbert.pretrained import locate
@@ -114,11 +114,24 @@ def cell_of(recipe: Recipe, runs: Path, fold: int | None, keep_weights: bool, is
 
 
 def not_kept(cells: Sequence[Cell], results: Path | None) -> list[Cell]:
-    """The cells whose runs are not among kept results, in which other machines' runs may be."""
+    """The cells whose runs are not among kept results, in which other machines' runs may be.
+
+    Raises RunError where one could not be added to them, since they hold another run by its name.
+    """
     if results is None or not (results / RUNS).is_file():  # at first there is none
         return list(cells)
     kept = load_results(results)
-    return [cell for cell in cells if not holds(kept, cell.recipe.with_fold(None) if cell.is_part else cell.recipe)]
+    found, faults = list[Cell](), list[str]()
+    for cell in cells:
+        recipe = cell.recipe.with_fold(None) if cell.is_part else cell.recipe
+        beside = [(one, differences(one, recipe)) for one in kept if one.recipe.name == recipe.name]
+        if all(of for _, of in beside):
+            found.append(cell)
+            place = group_of(cell.folder), recipe.seed
+            faults += [taken(results, one, of) for one, of in beside if (one.group, one.seed) == place]
+    if faults:
+        raise RunError(f"{several(faults, 1)}\ngive the same recipe, options and data; or {ELSEWHERE}")
+    return found
 
 
 def _check_control(recipe: Recipe, others: Mapping[str, Recipe], seeds: int) -> None:

@@ -177,8 +177,11 @@ def group_of(run: Path) -> str:
 def keep(results: Iterable[Result], folder: Path) -> list[Result]:
     """Adds results to a folder of results and gives all that it holds; a run that is made again takes its old place.
 
-    Raises RunError where the folder holds a run of another recipe, or of other data, by the same name.
+    Raises RunError where the folder holds a run of another recipe, or of other data, by the same name; or runs
+    themselves, which could not be told from what is kept of them.
     """
+    if run := next(folder.rglob("recipe.toml"), None):
+        raise RunError(f"{folder} holds runs, such as {run.parent}; keep results in a folder of their own")
     make_folder(folder)
     with one_writer(folder, patience=PATIENCE):  # several experiments may add to one folder at once
         known = {(r.group, r.seed): r for r in read_kept(folder)} if (folder / RUNS).is_file() else {}
@@ -194,15 +197,22 @@ def keep(results: Iterable[Result], folder: Path) -> list[Result]:
 
 
 def _check_same(old: Result | None, new: Result, folder: Path) -> None:
-    if old is None:
-        return
-    found = [str(change) for change in changes(old.recipe, new.recipe)]
-    found += [f"{name}'s files" for name, of in new.data.items() if old.data.get(name) != of]
-    if found:
-        raise RunError(
-            f"{folder} holds another {new.name} already: {several(found)}\nkeep this one in another folder of results, "
-            "or rename the folder that its runs lie in"
-        )
+    if old is not None and (found := _differences(old, new.recipe, new.data)):
+        raise RunError(f"{taken(folder, old, found)}\n{ELSEWHERE}")
+
+
+ELSEWHERE = "keep this one in another folder of results, or let its runs lie in a folder of another name"
+
+
+def taken(folder: Path, kept: Result, found: list[str]) -> str:
+    """That a folder of results holds a run of the same name, and how the two differ."""
+    return f"{folder} holds another {kept.name} already: {several(found)}"
+
+
+def _differences(kept: Result, recipe: Recipe, data: Mapping[str, Mapping[Split, str | None]]) -> list[str]:
+    """How a resolved recipe and the digests of its files differ from those of a kept run."""
+    found = [str(change) for change in changes(kept.recipe, recipe)]
+    return found + [f"other files of {name}" for name, of in data.items() if kept.data.get(name) != of]
 
 
 def without_paths(recipe: Recipe) -> Recipe:
@@ -231,17 +241,10 @@ def digest_of(digests: Sequence[str | None]) -> str | None:
     return " ".join(known) if len(known) == len(digests) else None
 
 
-def holds(results: Iterable[Result], recipe: Recipe) -> bool:
-    """Whether the run of a recipe, not resolved yet, is among results that are kept: same keys, seed and data."""
-    given = without_paths(recipe)
+def differences(kept: Result, recipe: Recipe) -> list[str]:
+    """How the run of a recipe, not resolved yet, would differ from a kept one: in keys, in seed, or in data."""
     data = _digests(recipe, lambda file: digest(Path(file)))
-    return any(
-        result.seed == recipe.seed
-        and result.recipe.name == recipe.name
-        and not changes(result.recipe, as_resolved(given, result.recipe))
-        and result.data == data
-        for result in results
-    )
+    return _differences(kept, as_resolved(without_paths(recipe), kept.recipe), data)
 
 
 def _line(result: Result) -> dict[str, Any]:
