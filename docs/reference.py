@@ -1,12 +1,15 @@
-"""Prints docs/recipes.md from the schema, so that the two cannot drift apart.
+"""Writes docs/recipes.md and docs/claims.md from the schemas, so that neither can drift apart from its own.
 
-python docs/reference.py > docs/recipes.md
+python docs/reference.py
 """
+
+from pathlib import Path
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from minbert.heads import HEADS, POOLINGS
+from minbert.reports.source import KEYS, Claim, Example, Requirement, Source, TableRow
 from minbert.schema import ControlTable, GradientsTable, OptimizerTable, Recipe, ScheduleTable, TrainingTable
 from minbert.tasks import BUILT_IN, KINDS, NOT_IN_RECIPES, Task
 
@@ -19,7 +22,14 @@ TABLES: dict[str, type[BaseModel]] = {
     "[training]": TrainingTable,
     "[control]": ControlTable,
 }
-INTRODUCTION = """# Recipes
+SOURCE: dict[str, type[BaseModel]] = {
+    "The source itself": Source,
+    "[[claims]]": Claim,
+    "[[claims.needs]]": Requirement,
+    "[[table]]": TableRow,
+    "[[examples]]": Example,
+}
+RECIPES_BEGIN = """# Recipes
 
 A recipe is a TOML file: one run as data. `minbert train RECIPE` trains it; `--set training.epochs=3` overrides a key.
 Unknown keys and values of another type are errors. Paths are relative to the recipe, or to `--data DIR` where given.
@@ -28,6 +38,39 @@ Unknown keys and values of another type are errors. Paths are relative to the re
 extended, never run. `[tasks.NAME]` with a built-in name (NAMES) is that task's whole definition, and
 keys under it override single parts; a built-in task that names no file reads the course's files in `--data DIR`, or
 the starter data.
+"""
+
+CLAIMS_BEGIN = """# Claims
+
+A source is a TOML file: sentences about groups of runs, each with what must hold for it to hold. `minbert report RUNS
+--output DIR --source FILE` lays the runs beside it and calls each claim *supported* where all that it needs is shown,
+*contradicted* where the opposite of a part is, else *undecided*; with fewer than three seeds a group the most that is
+said is *undecided (seeds)*. A claim whose runs are not there is *not run*. All claims' tests are one family for Holm's
+correction.
+
+A group is a recipe's name, with all of its seeds. A small one, of two recipes called SUM and SURGERY and the tasks mood
+and near:
+
+```toml
+title = "Our tickets"
+question = "Does gradient surgery help where the tasks share one encoder?"
+contrasts = [["SURGERY", "SUM"]]  # the main question, written down before any run
+
+[[claims]]
+name = "surgery-helps"
+says = "Gradient surgery helps both tasks."
+needs = [{ left = ["SURGERY"], right = ["SUM"], scores = ["mood", "near"] }]
+
+[[claims]]
+name = "no-price"
+says = "It costs nothing where a text negates, and never calls a 2 a 0."
+needs = [
+  { left = ["SUM"], right = ["SURGERY"], scores = ["mood"], direction = "not higher", part = "with negation" },
+  { left = ["SURGERY"], scores = ["mood"], statistic = "cell", true = "2", predicted = "0", direction = "never" },
+]
+```
+
+[claims/paper.toml](../claims/paper.toml) has every kind.
 """
 
 
@@ -66,8 +109,8 @@ def heads() -> list[str]:
     return lines
 
 
-def reference() -> str:
-    parts = [INTRODUCTION.replace("NAMES", ", ".join(BUILT_IN))]
+def recipes() -> str:
+    parts = [RECIPES_BEGIN.replace("NAMES", ", ".join(BUILT_IN))]
     for title, table in TABLES.items():
         parts += [f"## {title}\n", *rows(table), ""]
         if table is Task:
@@ -75,5 +118,22 @@ def reference() -> str:
     return "\n".join(parts)
 
 
+def statistics() -> list[str]:
+    lines = ["| statistic | needs | takes besides |", "|---|---|---|"]
+    return lines + [f"| {name} | {', '.join(needed)} | {', '.join(taken)} |" for name, (needed, taken) in KEYS.items()]
+
+
+def claims() -> str:
+    parts = [CLAIMS_BEGIN]
+    for title, table in SOURCE.items():
+        parts += [f"## {title}\n", *rows(table), ""]
+        if table is Requirement:
+            parts += [*statistics(), ""]
+    return "\n".join(parts)
+
+
+DOCUMENTS = {"recipes.md": recipes, "claims.md": claims}
+
 if __name__ == "__main__":
-    print(reference(), end="")
+    for name, text in DOCUMENTS.items():
+        (Path(__file__).parent / name).write_text(text(), encoding="utf-8")

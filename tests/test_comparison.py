@@ -23,6 +23,7 @@ from minbert.comparison import (
     difference,
     holm,
     over_picked_seeds,
+    score_interval,
     seed_effect,
     seed_scores,
     smallest_visible_difference,
@@ -605,3 +606,23 @@ def test_the_error_is_that_of_simulated_experiments(seeds: int) -> None:
         differences.append(accuracy(one) - accuracy(renewed(one, 2 * share / (1 - by_seed) ** 2)))
     error = (smallest_visible_difference([("accuracy", n)], seeds) or 0) / visible_errors()
     assert error / 1.12 < np.std(differences) < error * 1.03
+
+
+def test_an_interval_of_a_score_stays_on_its_scale() -> None:
+    """Three seeds that lie far apart: Student's t alone would go past both ends."""
+    labels = np.zeros(60)
+    predictions = np.array([np.zeros(60), np.zeros(60), np.ones(60)])
+    raw = contrast([(1.0, [Answers("accuracy", predictions, labels)])]).interval
+    assert raw is not None
+    assert raw.low < 0
+    assert raw.high > 1
+    assert score_interval([Answers("accuracy", predictions, labels)]) == (0, 1)
+    assert (
+        score_interval([Answers("mean", predictions, labels)])
+        == contrast([(1.0, [Answers("mean", predictions, labels)])]).interval
+    )
+    ranks = np.arange(60.0)
+    turned = Answers("pearson", np.array([ranks, ranks, -ranks]), ranks)
+    assert score_interval([turned]) == (-1, 1)
+    assert score_interval([turned, Answers("accuracy", predictions, labels)]) == (-1, 2)
+    assert score_interval([Answers("accuracy", predictions[:2], labels)]) is None

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import minbert.cli.app
 from minbert.predictions import columns
+from minbert.reports.source import read_source
 from minbert.tasks import BUILT_IN, Task
 
 ROOT = Path(__file__).parents[1]
@@ -100,8 +101,17 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_reference_is_the_schema() -> None:
-    reference = runpy.run_path(str(ROOT / "docs" / "reference.py"))["reference"]
-    assert (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8") == reference(), (
-        "the schema changed: python docs/reference.py > docs/recipes.md"
+@pytest.mark.parametrize("name", ["recipes.md", "claims.md"])
+def test_the_reference_is_the_schema(name: str) -> None:
+    written = runpy.run_path(str(ROOT / "docs" / "reference.py"))["DOCUMENTS"][name]
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == written(), (
+        "the schema changed: python docs/reference.py"
     )
+
+
+def test_every_key_of_a_source_is_described_and_its_example_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+    assert not re.findall(r"^\| `.*\|  \|$", text, re.MULTILINE)
+    (shown,) = re.findall(r"```toml\n(.+?)```", text, re.DOTALL)
+    (tmp_path / "claims.toml").write_text(shown, encoding="utf-8")
+    assert [claim.name for claim in read_source(tmp_path / "claims.toml").claims] == ["surgery-helps", "no-price"]

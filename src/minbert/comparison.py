@@ -29,6 +29,8 @@ SEEDS_NEEDED = 3  # an arm; below, there is no verdict
 FOUND = 0.8  # the share of experiments in which a difference that counts as visible is found
 MARGIN = 0.01  # a difference below it is none; the verdict's text names it
 LEVEL = 0.05
+SCALES = dict.fromkeys(CORRELATIONS, (-1.0, 1.0)) | dict.fromkeys(("mean", "gap", "part-rest"), (-math.inf, math.inf))
+"""Of statistics that are no shares."""
 NO_VARIANCE = 1e-24  # of scores: what rounding leaves of nothing
 
 
@@ -164,6 +166,13 @@ def contrast(
     )
     p = max(_p(d), 2 * float(stats.t.sf(abs(value) / error, freedom))) if error else _p(d)
     return Difference(value, ends_95, ends_90, p, error, seeds, freedom)
+
+
+def score_interval(arm: Sequence[Answers], draws: int = 10_000) -> Interval | None:
+    """The 95 % interval of an arm's own score, by `contrast`, no wider than what its metrics can be."""
+    found = contrast([(1.0, arm)], draws).interval
+    low, high = np.sum([SCALES.get(task.metric, (0.0, 1.0)) for task in arm], axis=0)
+    return None if found is None else Interval(*(float(np.clip(end, low, high)) for end in found))
 
 
 def degrees_of_freedom(error: float, of_seeds: Sequence[tuple[float, int]]) -> float:

@@ -396,14 +396,19 @@ class Change:
 
 def changes(stored: Recipe, given: Recipe) -> list[Change]:
     """Where two recipes differ, but for what training does not look at."""
-    before, now = _flat(stored.model_dump()), _flat(given.model_dump())
+    before, now = keys_of(stored), keys_of(given)
     return [Change(key, _said(before.get(key)), _said(now.get(key))) for key in changed_keys(stored, given)]
 
 
 def changed_keys(stored: Recipe, given: Recipe) -> list[str]:
     """The keys with other values, but for what training does not look at."""
-    before, now = (_flat(recipe.model_dump(exclude={"control", "track"})) for recipe in (stored, given))
+    before, now = keys_of(stored), keys_of(given)
     return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+
+
+def keys_of(recipe: Recipe) -> dict[str, Any]:
+    """The value of every key that training looks at, `optimizer.lr` for one."""
+    return _flat(recipe.model_dump(exclude={"control", "track"}))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

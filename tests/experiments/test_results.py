@@ -208,10 +208,11 @@ def test_classes_in_another_order_are_other_rows(results: list[Result]) -> None:
         dev_sets([results[0], other])
 
 
-def test_runs_that_are_not_complete_are_no_results(runs: Path) -> None:
+def test_runs_that_are_not_complete_are_no_results(runs: Path, caplog: pytest.LogCaptureFixture) -> None:
     progress = runs / "PCG" / "seed-1" / "last" / "progress.json"
     progress.write_text(json.dumps(json.loads(progress.read_text()) | {"is_complete": False}))
     assert [result.name for result in load_results(runs / "PCG")] == ["runs/PCG seed 2", "runs/PCG seed 3"]
+    assert caplog.messages == [f"left out 1 run, not complete: {runs / 'PCG' / 'seed-1'}"]
     shutil.rmtree(runs / "PCG")
     shutil.rmtree(runs / "SUM")
     with pytest.raises(RunError, match="holds no complete run and no results"):

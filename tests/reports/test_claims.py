@@ -324,11 +324,15 @@ def test_a_mean_prediction() -> None:
     [
         ("title = 'x'\n", "claims: Field required"),
         ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
-         "rigth = ['b']", "needs.0.rigth: Extra inputs are not permitted"),
+         "rigth = ['b']", "claim 'a', needs 1, rigth: Extra inputs are not permitted"),
         ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
          "statistic = 'cell'", "statistic 'cell' needs true and predicted"),
         ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['sum']\n"
          "statistic = 'mean'", "statistic 'mean' is of one task; \"sum\" has none"),
+        ("title = 'x'\n[[claims]]\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n",
+         "toml: claim 1, name: Field"),
+        ("title = 'x'\nclaims = 3\n", "toml: claims: Input should be a valid list"),
+        ("title = 'x'\ncontrasts = [['a', 'b'], ['a']]\nclaims = [3]\n", "toml: claim 1: .*; contrasts 2: List should"),
         ("title = ", "cannot be read"),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, precision_score
 
+from minbert.errors import DataError
 from minbert.experiments.grid import expand
 from minbert.experiments.loading import load_results
 from minbert.experiments.results import keep
@@ -20,7 +21,7 @@ from minbert.reports.collection import Collection, read_collections
 from minbert.reports.examples import formats, section
 from minbert.reports.page import page, write_report
 from minbert.reports.report import Report
-from minbert.reports.source import Example, Source, read_source
+from minbert.reports.source import Example, Requirement, Source, read_source
 from minbert.reports.tables import markdown
 from minbert.training import begin, records
 
@@ -227,6 +228,36 @@ def test_what_the_source_asks_for_and_was_not_run_is_said(report: Report) -> Non
     assert "- PCG-COSSTS-200 − SUM-COSSTS-200: *not run*" in report.text
     assert "The source's own are those of PCGrad-COSSTS-MinBatches, of which there is no run." in report.text
     assert "No run of PCG-COSSTS-200, SUM-COSSTS-200." in report.text
+
+
+def test_how_runs_were_trained_is_what_their_recipes_say(report: Report) -> None:
+    (collection,) = report.collections
+    text = report.text[report.text.index(f"### {collection.name}\n") :]
+    usual = dict(re.findall(r"^- `\[(.+)\]` (.*)$", text, re.MULTILINE))
+    assert usual["optimizer"].startswith("lr = 0.01, head_lr = 0.01")
+    assert usual["schedule"] == r'kind = "simultaneous", order = \["sst", "para", "sts"\]'
+    assert "method = " in usual["gradients"]
+    otherwise = dict(table_rows(text, "trained with what follows"))
+    assert otherwise["RR-SSTFIRST-200"].startswith('schedule.kind = "round-robin"; schedule.order = ')
+    assert ("PCG-200" in otherwise) == ('method = "sum"' in usual["gradients"])
+    assert "sts.train" not in text, "where data are says nothing of training"
+
+
+def test_what_no_run_is_of_is_named_beside_what_may_be_meant(report: Report) -> None:
+    assert report.source is not None
+    known = report.source.model_copy(
+        update={"contrasts": [["PCG-20", "SUM-200"]], "claims": [], "curves": [], "final": ""}
+    )
+    assert Report(report.collections, known).lacking == ["PCG-20 (did you mean 'PCG-200'?)"]
+    assert "PCG-COSSTS-200" in report.lacking, "another of the source's groups is not what is meant"
+
+
+def test_a_claim_that_cannot_be_judged_leaves_no_half_of_a_report(report: Report, tmp_path: Path) -> None:
+    assert report.source is not None
+    claim = report.source.claims[0].model_copy(update={"needs": [Requirement(left=["PCG-200"], scores=["stss"])]})
+    with pytest.raises(DataError, match="asks for 'stss'"):
+        write_report(Report(report.collections, report.source.model_copy(update={"claims": [claim]})), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_report_needs_no_source(report: Report) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from minbert.cli.train import DataOption, ForceOption
-from minbert.errors import RunError
+from minbert.errors import RunError, several
 
 
 def report(
@@ -24,7 +24,7 @@ def report(
     force: ForceOption = False,
 ) -> None:
     """Write what runs found: scores, differences and their worth, curves, conflict, mistakes, claims."""
-    from minbert.cli.show import results
+    from minbert.cli.show import messages, results
     from minbert.reports.collection import read_collections
     from minbert.reports.page import PAGE, TEXT, write_report
     from minbert.reports.report import Report
@@ -33,5 +33,8 @@ def report(
     if (output / TEXT).exists() and not force:
         raise RunError(f"{output / TEXT} exists already; choose another --output, or pass --force to replace it")
     known = None if source is None else read_source(source)
-    write_report(Report(read_collections(runs, data), known, not no_text), output)
+    report = Report(read_collections(runs, data), known, not no_text)
+    write_report(report, output)
+    if report.lacking:
+        messages.print(f"{source} names groups without a run: {several(report.lacking)}", soft_wrap=True)
     results.print(f"report {output / TEXT}   page {output / PAGE}", soft_wrap=True)

@@ -4,6 +4,7 @@ Their answers stand part after part, in the order of the file within each (`spli
 """
 
 import itertools
+import logging
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from minbert.errors import RunError, several
+from minbert.errors import RunError, counted, several
 from minbert.evaluation import every_metric, task_score
 from minbert.experiments.results import RUNS, Array, Point, Result, read_kept, without_paths
 from minbert.runs import Run, changes
 from minbert.schema import Recipe
+
+log = logging.getLogger("minbert")
 
 
 def load_results(folder: Path) -> list[Result]:
@@ -33,9 +36,12 @@ def load_results(folder: Path) -> list[Result]:
 
 def _read_runs(folder: Path) -> list[Result]:
     """Every complete run below a folder, the parts of a seed's train files as one."""
-    runs = [run for file in folder.rglob("recipe.toml") if (run := Run(file.parent)).progress().is_complete]
+    begun = [Run(file.parent) for file in sorted(folder.rglob("recipe.toml"))]
+    runs = [run for run in begun if run.progress().is_complete]
     if not runs:
         raise RunError(f"{folder} holds no complete run and no results; name the folder of an experiment's runs")
+    if left := [str(run.folder) for run in begun if run not in runs]:
+        log.warning("left out %s, not complete: %s", counted(len(left), "run"), several(left))
     results = [Result.of(run) for run in runs]
     parts = [result for result in results if is_part(result.recipe, result.folder)]
     found = joined(parts) + [result for result in results if not is_part(result.recipe, result.folder)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minbert.comparison import Answers, contrast, seed_scores
+from minbert.comparison import Answers, score_interval, seed_scores
 from minbert.experiments.compare import answers_of
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Group
@@ -224,10 +224,7 @@ def _estimate(statistic: str, predictions: Array, labels: Array, rows: int) -> E
     if not len(labels) or np.isnan(RESAMPLED[statistic](predictions, labels, np.ones((1, len(labels))))).all():
         return Estimate(None, None)
     arm = [Answers(statistic, predictions, labels)]
-    if rows < SMALLEST:
-        return Estimate(float(seed_scores(arm).mean()), None)
-    found = contrast([(1.0, arm)], DRAWS)
-    return Estimate(found.value, found.interval)
+    return Estimate(float(seed_scores(arm).mean()), None if rows < SMALLEST else score_interval(arm, DRAWS))
 
 
 def _confusions(answers: Answers, dev: DevSet) -> list[Confusion]:

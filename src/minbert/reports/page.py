@@ -17,11 +17,12 @@ TEMPLATE = Path(__file__).parent / "page.html"
 
 def write_report(report: Report, folder: Path) -> None:
     """Writes report.md, report.html and figures/ (SVG, PNG and CSV each); what stood there under these names goes."""
+    text = report.text  # all of it is known before anything is written
     make_folder(folder / FIGURES)
     for plot in report.plots:
         plot.save(folder / FIGURES)
-    write_text(folder / TEXT, report.text)
-    write_text(folder / PAGE, page(report.text, folder))
+    write_text(folder / TEXT, text)
+    write_text(folder / PAGE, page(text, folder))
 
 
 def page(text: str, folder: Path) -> str:

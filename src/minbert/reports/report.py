@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
-from minbert.errors import counted
+from minbert.errors import counted, near
 from minbert.experiments.compare import ScoreLine, compare_scores, differing
 from minbert.experiments.results import Groups
 from minbert.metrics import total
@@ -112,6 +112,13 @@ class Report:
         return "\n".join(lines + [f"- {' − '.join(pair)}: *not run*" for pair in self._not_run])
 
     @property
+    def lacking(self) -> list[str]:
+        """Groups that the source names and that have no run; beside one that may be misspelt, the one that is meant."""
+        named, groups = [] if self.source is None else self.source.groups, self.lead.groups
+        spare = [name for name in groups if name not in named]
+        return [f"{name}{near(name, spare)}" for name in named if name not in groups]
+
+    @property
     def _not_run(self) -> list[list[str]]:
         """Pairs of the main question of which a side has no run."""
         named = [] if self.source is None else self.source.contrasts
@@ -156,6 +163,7 @@ class Report:
         for collection in self.collections:
             parts += [f"### {collection.name}", f"{self._kind(collection)}."]
             parts += [self._score_tables[collection.name], tables.seeds(collection.groups)]
+            parts += [tables.training(collection.groups)]
         return "\n\n".join(parts)
 
     @cached_property

@@ -1,12 +1,13 @@
 """A source file (TOML) -> what a paper claims, asks and prints, as data that runs can be laid beside."""
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from minbert.errors import DataError, several
+from minbert.errors import DataError, several, shown
 from minbert.schema import Table
 
 
@@ -31,10 +32,13 @@ class Requirement(Table):
     between: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     """In place of `direction`, two ends that the difference lies between."""
     true: str | None = None
+    """A class by its name, as rows are labelled."""
     predicted: str | None = None
+    """A class by its name, as rows are answered."""
     feature: Literal["overlap", "length gap"] | None = None
     """overlap: share of words that both texts of a pair have. length gap: words that one has more than the other."""
     trained: bool = True
+    """Of a curve: the epochs that trained the task, or the others."""
     part: str | None = None
     """A part of dev by the name that `minbert compare` gives it, in place of all of it."""
 
@@ -86,9 +90,11 @@ class Claim(Table):
     """A sentence, and all that must hold for it to hold."""
 
     name: str
+    """What messages call it."""
     says: str
     """The sentence."""
     needs: Annotated[list[Requirement], Field(min_length=1)]
+    """What must hold, all of it."""
     remark: str = ""
     """What a reader should know of how the sentence was read."""
 
@@ -106,6 +112,7 @@ class Example(Table):
     """An input that the source discusses, found in a task's dev set by words of it."""
 
     task: str
+    """The task in whose dev set it is looked for."""
     words: Annotated[list[str], Field(min_length=1)]
     """All of them occur in it, as whole words, in any case."""
 
@@ -114,9 +121,11 @@ class Source(Table):
     """A paper, or any other text about runs: what it claims, and the numbers that it prints."""
 
     title: str
+    """What the report is called."""
     question: str = ""
     """What it asks, in a sentence or two."""
     claims: Annotated[list[Claim], Field(min_length=1)]
+    """Its sentences."""
     contrasts: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default=[])
     """Pairs of runs, left and right, whose difference is the main question: a family written before any run."""
     final: str = ""
@@ -124,13 +133,23 @@ class Source(Table):
     curves: list[str] = Field(default=[])
     """Runs whose learning curves it sets beside each other."""
     table: list[TableRow] = Field(default=[])
+    """Its own table of results, which ours stands beside."""
     rows: dict[str, dict[str, int]] = Field(default={})
     """Rows of its data sets: by task, then by split."""
     examples: list[Example] = Field(default=[])
+    """Inputs that it discusses: the report answers them."""
     unclear: list[str] = Field(default=[])
     """What it leaves unclear, and where it contradicts itself."""
     differs: list[str] = Field(default=[])
     """What the runs that remake it do otherwise, and what that may change."""
+
+    @property
+    def groups(self) -> list[str]:
+        """Every group that it names but for the rows of its own table, in the order that they are named in."""
+        needs = [need for claim in self.claims for need in claim.needs]
+        of_claims = [name for need in needs for name in (*need.left, *need.right, *need.each_of)]
+        named = [*(name for pair in self.contrasts for name in pair), *of_claims, *self.curves]
+        return list(dict.fromkeys(named + [self.final] * bool(self.final)))
 
     @property
     def tasks(self) -> set[str]:
@@ -141,9 +160,22 @@ class Source(Table):
 def read_source(path: Path) -> Source:
     """Reads a source file. Raises DataError naming every fault."""
     try:
-        return Source.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Source.model_validate(values)
     except ValidationError as error:
-        places = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        places = [f"{_place(fault['loc'], values)}: {fault['msg']}" for fault in error.errors()]
         raise DataError(f"{path}: {several(places)}; correct it") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path} cannot be read ({error}); correct it") from None
+
+
+def _place(parts: Sequence[int | str], values: Mapping[str, Any]) -> str:
+    """Where a fault lies as a reader of the file would look for it, counted from 1: claim 'NAME', needs 2, left."""
+    words = list[str]()
+    for part in parts:
+        words += [part] if isinstance(part, str) else [f"{words.pop()} {part + 1}"]
+    if parts[0] == "claims" and len(parts) > 1:
+        claim = values["claims"][parts[1]]
+        named = isinstance(claim, dict) and isinstance(claim.get("name"), str)
+        words[0] = f"claim '{shown(claim['name'])}'" if named else f"claim {words[0].split()[1]}"
+    return ", ".join(words)

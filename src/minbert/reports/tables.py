@@ -1,23 +1,29 @@
 """Numbers of results -> Markdown tables, each with the words that a reader needs beside it."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from minbert.comparison import SEEDS_NEEDED, Churn, contrast
+from minbert import comparison
+from minbert.comparison import SEEDS_NEEDED, Churn
 from minbert.data import Reading
 from minbert.errors import counted
 from minbert.experiments.compare import SUM, ScoreLine, answers_of
 from minbert.experiments.devsets import DevSet, readings
-from minbert.experiments.results import ENCODER, Group, Groups, Result
+from minbert.experiments.results import ENCODER, Group, Groups, Result, without_paths
 from minbert.metrics import Interval, correlation_interval, proportion_interval, total
 from minbert.reports.claims import Judged
 from minbert.reports.figure_data import cosines
 from minbert.reports.source import Source
+from minbert.runs import keys_of
+from minbert.schema import Recipe
+from minbert.tasks import Task
 
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~&!]")  # of Markdown, in a table's cell
 
@@ -88,7 +94,7 @@ def _score(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> str
 def score_interval(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> Interval | None:
     """Over seeds and examples; below three seeds that of one run over examples alone, where a formula is known."""
     if len(group) >= SEEDS_NEEDED:
-        return contrast([(1.0, list(answers_of(group, dev, tasks).values()))]).interval
+        return comparison.score_interval(list(answers_of(group, dev, tasks).values()))
     metric, values = group[0].recipe.tasks[tasks[0]].metric, [result.scores[tasks[0]] for result in group]
     if len(tasks) > 1 or None in values or metric not in ("accuracy", "pearson"):
         return None
@@ -108,6 +114,51 @@ def seeds(groups: Groups) -> str:
         rows.append([name, ", ".join(str(result.seed) for result in group), batches or "none", spread, angle, minutes])
     columns = ("run", "seeds", "batches of a task", "sd of the sum", "surgery's angle, degrees", "minutes of updates")
     return markdown(columns, rows, left=3)
+
+
+def training(groups: Groups) -> str:
+    """How most groups were trained, where that is no default or not the same in all; and what each does otherwise."""
+    keys = {name: _keys_of_training(without_paths(group[0].recipe)) for name, group in groups.items()}
+    every = dict.fromkeys(key for of_group in keys.values() for key in of_group)
+    told = {name: {key: _told(of_group.get(key)) for key in every} for name, of_group in keys.items()}
+    usual = {key: Counter(of_group[key] for of_group in told.values()).most_common(1)[0][0] for key in every}
+    varied = {key for key in every if len({of_group[key] for of_group in told.values()}) > 1}
+    lines: dict[str, list[str]] = {}
+    for key in every:
+        table, _, last = key.rpartition(".")
+        if key in varied or key in ALWAYS_TOLD or usual[key] != _default(key):
+            lines.setdefault(table, []).append(f"{last} = {_cell(usual[key])}")
+    most = "Most of these runs were" if varied else "Every one of these runs was"
+    parts = [f"{most} trained with what follows, and defaults:"]
+    parts.append("\n".join(f"- {table and f'`[{table}]` '}{', '.join(of)}" for table, of in lines.items()))
+    rows = [[name, "; ".join(f"{k} = {v}" for k, v in of.items() if v != usual[k])] for name, of in told.items()]
+    if varied:
+        parts.append(markdown(("run", "what it does otherwise"), [row for row in rows if row[1]], left=2))
+    return "\n\n".join(parts)
+
+
+OF_TASKS = ("head", "pooling", "weight", "class_weights", "shares_head")
+"""A task's keys that say how it is trained; the others say where its data are and how they are read."""
+ALWAYS_TOLD = ("encoder", "gradients.method", "optimizer.lr", "optimizer.warmup", "optimizer.decay")
+
+
+def _keys_of_training(recipe: Recipe) -> dict[str, Any]:
+    def counts(key: str) -> bool:
+        return key.rpartition(".")[2] in OF_TASKS if key.startswith("tasks.") else key not in ("name", "seed")
+
+    return {key: value for key, value in keys_of(recipe).items() if counts(key)}
+
+
+def _default(key: str) -> str:
+    """The value of a key that a recipe does not name; nothing of one that it must name, or that follows from others."""
+    table, _, last = key.rpartition(".")
+    owner = Task if table.startswith("tasks.") else type(Recipe.model_fields[table].default) if table else Recipe
+    field = owner.model_fields[last]
+    return "" if field.is_required() or field.default_factory else _told(field.default)
+
+
+def _told(value: object) -> str:
+    return "unset" if value is None else json.dumps(value)
 
 
 def contrasts(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
