@@ -31,7 +31,7 @@ data
 text splits
 predictions
 answering pretrained schema
-model recipes
+model recipes changes
 evaluation runs tracking
 jobs
 task_gradients provenance

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from experiments.planted import group_of, mood_set
+from minbert.changes import changed_keys
 from minbert.comparison import Answers, Difference, Verdict, difference, holm
 from minbert.data import Examples
 from minbert.errors import RecipeError
@@ -25,7 +26,6 @@ from minbert.jobs import Job, prepare
 from minbert.kernels import Kernels
 from minbert.metrics import METRICS
 from minbert.recipes import load
-from minbert.runs import changed_keys
 from minbert.schema import Recipe
 from minbert.training import begin, records
 from tiny import with_training

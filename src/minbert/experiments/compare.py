@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minbert.changes import changes
 from minbert.comparison import (
     Answers,
     Churn,
@@ -28,7 +29,6 @@ from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import ABOUT, Group
 from minbert.experiments.slices import SMALLEST, Slice, slices
 from minbert.metrics import CORRELATIONS
-from minbert.runs import changes
 from minbert.tasks import SPLITS
 
 SUM = "sum"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from minbert.changes import changed_keys
 from minbert.data import Reading
 from minbert.errors import MinbertError, RecipeError, RunError, several
 from minbert.experiments.loading import is_part, joined, load_results
@@ -19,7 +20,7 @@ from minbert.jobs import build_model, read_tasks
 from minbert.metrics import total
 from minbert.pretrained import locate
 from minbert.recipes import load
-from minbert.runs import Progress, Run, changed_keys
+from minbert.runs import Progress, Run
 from minbert.schema import Recipe
 from minbert.splits import named
 from minbert.tasks import Task

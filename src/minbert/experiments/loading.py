@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from minbert.changes import changes
 from minbert.errors import RunError, counted, several
 from minbert.evaluation import every_metric, task_score
 from minbert.experiments.results import RUNS, Array, Point, Result, read_kept, without_paths
-from minbert.runs import Run, changes
+from minbert.runs import Run
 from minbert.schema import Recipe
 
 log = logging.getLogger("minbert")

@@ -18,10 +18,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from minbert.changes import as_resolved, changes
 from minbert.errors import RunError, several, shown
 from minbert.files import make_folder, one_writer, replacing, write_text
 from minbert.predictions import metric_input
-from minbert.runs import Run, as_resolved, changes, digest, files_of
+from minbert.runs import Run, digest, files_of
 from minbert.schema import Recipe
 from minbert.tasks import SPLITS, Split
 

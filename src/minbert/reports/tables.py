@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from minbert import comparison
+from minbert.changes import keys_of
 from minbert.comparison import SEEDS_NEEDED, Churn
 from minbert.data import Reading
 from minbert.errors import counted
@@ -21,7 +22,6 @@ from minbert.metrics import Interval, correlation_interval, proportion_interval,
 from minbert.reports.claims import Judged
 from minbert.reports.figure_data import cosines
 from minbert.reports.source import Source
-from minbert.runs import keys_of
 from minbert.schema import Recipe
 from minbert.tasks import Task
 
