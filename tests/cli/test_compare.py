@@ -64,7 +64,18 @@ def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytes
         ("kept", "kept", [], "kept holds 2 groups of runs; pass --results kept and name one, such as better"),
         ("nowhere", "kept", [], "nowhere holds no complete run and no results"),
         ("better", "worse", ["--results", "kept"], "pass --data DIR with that file"),
-        ("better", "worse", ["--results", "kept", "--data", "data", "--column", "no"], "no dev file has a column 'no'"),
+        (
+            "better",
+            "worse",
+            ["--results", "kept", "--data", "data", "--column", "desc"],
+            "no dev file has a column 'desc' (did you mean 'desk'?); name one of 'text', 'label', 'desk'",
+        ),
+        (
+            "better",
+            "worse",
+            ["--results", "kept", "--data", "data", "--column", "text"],
+            "column 'text' has no value that 20 rows or more have and as many have not",
+        ),
     ],
 )
 def test_what_cannot_be_compared(

@@ -163,7 +163,7 @@ def test_kept_results_stand_for_runs_on_every_command(recipes: Path, tmp_path: P
     ran = command("experiment", "run", *more, "--seeds", "2")
     assert len((tmp_path / "kept" / "runs.jsonl").read_text().splitlines()) == 4, "run keeps what it completes"
     assert "2 runs of 4 kept in kept already" in ran.err
-    assert "2 runs: 0 complete already, 2 to do" in ran.err
+    assert "2 runs: 0 complete already, 2 to do\nbegun  PCG seed 2\n" in ran.err, "a log shows what is under way"
     assert sorted(folder.name for folder in (tmp_path / "elsewhere").glob("*/*")) == ["seed-2", "seed-2"]
     assert (
         "kept holds 4 runs, 2 of them from elsewhere"

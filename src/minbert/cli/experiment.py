@@ -300,6 +300,8 @@ class ExperimentDisplay:
         if news.kind in ("begun", "step"):
             far = f": update {news.step:,} of {news.last_step:,}" if news.last_step else ""
             self.bar.update(self.whole, description=f"{news.cell.name}{far}")
+            if news.kind == "begun" and not messages.is_terminal:  # a log has no bar
+                messages.print(f"begun  {news.cell.name}")
         elif news.kind == "done":
             self.complete += 1
             self.bar.update(self.whole, completed=self.complete)

@@ -24,10 +24,10 @@ from minbert.comparison import (
     seed_effect,
     verdict,
 )
-from minbert.errors import DataError, RunError, shown
+from minbert.errors import DataError, RunError, near, shown
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import ABOUT, Group
-from minbert.experiments.slices import SMALLEST, Slice, slices
+from minbert.experiments.slices import SMALLEST, Slice, columns, slices
 from minbert.metrics import CORRELATIONS
 from minbert.tasks import SPLITS
 
@@ -92,13 +92,22 @@ def compare(left: Group, right: Group, dev: Mapping[str, DevSet], column: str | 
     one, other = _arms(left, right, dev)
     of_tasks = {name: slices(dev[name], column) for name in one}
     if column is not None and not any(part.kind == column for parts in of_tasks.values() for part in parts):
-        raise DataError(
-            f"no dev file has a column '{shown(column)}' with a value that {SMALLEST} rows or more have and as many "
-            "have not; name another --column"
-        )
+        raise DataError(_unfit(column, [dev[name] for name in one]))
     parts = _slice_lines(one, other, of_tasks)
     (scores,) = compare_scores([(left, right)], dev)
     return Comparison(left[0].group, right[0].group, scores, parts, differing(left, right))
+
+
+def _unfit(column: str, dev: Sequence[DevSet]) -> str:
+    """Why no part of any dev set goes by a column."""
+    known = list(dict.fromkeys(title for of in dev for title in columns(of)))
+    if column in known:
+        return (
+            f"column '{shown(column)}' has no value that {SMALLEST} rows or more have and as many have not; "
+            "name another --column"
+        )
+    listed = ", ".join(f"'{shown(title, 40)}'" for title in known[:20])
+    return f"no dev file has a column '{shown(column)}'{near(column, known)}; name one of {listed}"
 
 
 def compare_scores(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minbert.errors import shown
 from minbert.experiments.devsets import DevSet, row_numbers
-from minbert.tables import Cell, as_text, read_table
+from minbert.tables import Cell, Table, as_text, read_table
 
 NEGATION = re.compile(
     r"\b(no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|without)\b|n['’]t\b"
@@ -110,17 +110,24 @@ def _by_pattern(kind: str, pattern: re.Pattern[str], dev: DevSet) -> list[Slice]
     return [Slice(kind, f"with {kind}", has), Slice(kind, f"without {kind}", ~has)]
 
 
+def columns(dev: DevSet) -> list[str]:
+    """Those of the files that a dev set comes from."""
+    return list(dict.fromkeys(title for table in _tables(dev) for title in table.header))
+
+
 def _by_column(dev: DevSet, column: str) -> list[Slice]:
     """The most frequent values of a column of the file that the examples come from; none where it has no such."""
-    cells: list[Cell] = []
-    for path in dev.paths:
-        table = read_table(path, dev.task.format, dev.task.encoding, dev.task.quoting)
-        if column not in table.header:
-            return []
-        cells += [row[table.column(column)] for row in table.rows]
+    tables = _tables(dev)
+    if any(column not in table.header for table in tables):
+        return []
+    cells: list[Cell] = [row[table.column(column)] for table in tables for row in table.rows]
     values = [shown(as_text(cells[row - 1])) for row in row_numbers(dev)]
     frequent = [value for value, _ in Counter(values).most_common(VALUES)]
     return [Slice(column, value, np.array([v == value for v in values])) for value in frequent]
+
+
+def _tables(dev: DevSet) -> list[Table]:
+    return [read_table(path, dev.task.format, dev.task.encoding, dev.task.quoting) for path in dev.paths]
 
 
 NUMBERS: dict[str, Callable[[DevSet], NDArray[np.float64]]] = {
