@@ -165,6 +165,18 @@ def test_few_groups_are_a_doubt_and_few_rows_that_share_nothing_are_none(tmp_pat
     assert propose([pairs(tmp_path)], tmp_path / "r.toml").remarks == []
 
 
+def test_a_label_that_no_name_speaks_for_is_a_guess_and_said_to_be_one(tmp_path: Path) -> None:
+    rows: list[list[Cell]] = [[text(n), ("web", "phone")[n % 2], ("good", "bad", "odd")[n % 3]] for n in range(60)]
+    path = written(tmp_path, "mood.csv", ["text", "channel", "finding"], rows)
+    assert propose([path], tmp_path / "r.toml").remarks == [
+        "task 'mood': that 'channel' is the label is a guess; 'finding' could be one, too"
+    ]
+    named = written(tmp_path, "mood.csv", ["text", "channel", "verdict"], rows)
+    proposal = propose([named], tmp_path / "r.toml")
+    assert loaded(proposal, tmp_path / "r.toml")["mood"].label == "verdict"
+    assert proposal.remarks == []
+
+
 @pytest.mark.parametrize(
     ("rows", "doubt"),
     [

@@ -16,7 +16,7 @@ from minbert.prepare.check import Share, balance
 from minbert.prepare.drafts import Draft, Readings, inline, name_of, place_of, setting, slug, text_of
 from minbert.prepare.groups import Group, grouped
 from minbert.prepare.roles import Choice, bounds, classes_of
-from minbert.prepare.sheet import read_sheet
+from minbert.prepare.sheet import LABEL_NAMES, name_words, read_sheet
 from minbert.recipes import load
 from minbert.schema import SCORES, Recipe
 from minbert.tasks import BUILT_IN, COURSE, SPLITS, Split, Task
@@ -135,7 +135,7 @@ def _draft(group: Group, name: str) -> Draft:
     if new:
         said = f"dev has rows of {listed_labels(label_order(new))}, and train has none, so that it is never learned"
         draft = draft.with_doubts(said)
-    draft = draft.with_doubts(*near_duplicates(classes), *_texts_left_out(group))
+    draft = draft.with_doubts(*near_duplicates(classes), *_left_out(group))
     if group.roles.range is not None:
         numbers = [number for column in group.label_columns_of("train", "dev") for number in column.numbers]
         low, high = bounds(numbers)
@@ -156,15 +156,18 @@ def _strange_dev(group: Group) -> str | None:
     )
 
 
-def _texts_left_out(group: Group) -> Iterator[str]:
-    """Columns that may be a pair's other text, though its few texts recur as labels do."""
-    columns = group.files["train"][0].columns
-    for name in [] if len(group.roles.texts) > 1 else group.roles.others:
-        if columns[name].mean_words >= SENTENCE:
-            yield (
-                f"'{shown(name, 30)}' holds {len(columns[name].values)} different texts and is not used; where two "
-                f"texts belong together, set kind and text = {inline([group.roles.texts[0], name])}"
-            )
+def _left_out(group: Group) -> Iterator[str]:
+    """Columns that may be a pair's other text, though its few texts recur as labels do; or an unnamed label."""
+    columns, roles = group.files["train"][0].columns, group.roles
+    sentences = [name for name in roles.others if columns[name].mean_words >= SENTENCE and len(roles.texts) == 1]
+    for name in sentences:
+        yield (
+            f"'{shown(name, 30)}' holds {len(columns[name].values)} different texts and is not used; where two "
+            f"texts belong together, set kind and text = {inline([roles.texts[0], name])}"
+        )
+    labels = [f"'{shown(name, 30)}'" for name in roles.others if name not in sentences]
+    if labels and not any(set(name_words(name)) & set(LABEL_NAMES) for name in roles.label):
+        yield f"that '{shown(roles.label[0], 30)}' is the label is a guess; {' and '.join(labels)} could be one, too"
 
 
 def _files_choice(group: Group, split: Split) -> Choice:

@@ -39,6 +39,7 @@ LABEL_NAMES = (
     ),
     *("topics", "tags", "genres", "emotion", "emotions", "polarity", "stance", "similarity", "duplicate", "paraphrase"),
     *("entailment", "score", "rating", "stars", "relatedness", "judgment", "grade", "quality", "tag", "genre", "y"),
+    *("verdict", "decision", "outcome"),
 )
 SPLIT_NAMES: dict[str, Split] = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
