@@ -230,6 +230,11 @@ def test_what_the_source_asks_for_and_was_not_run_is_said(report: Report) -> Non
     assert "No run of PCG-COSSTS-200, SUM-COSSTS-200." in report.text
 
 
+def test_the_commands_of_the_source_stand_where_it_says_how_all_was_made(report: Report) -> None:
+    assert "## How this was made\n\n```sh\n./dev paper --data DATA" in report.text
+    assert "```" not in Report(report.collections).text.partition("## How this was made")[2]
+
+
 def test_how_runs_were_trained_is_what_their_recipes_say(report: Report) -> None:
     (collection,) = report.collections
     text = report.text[report.text.index(f"### {collection.name}\n") :]

@@ -259,9 +259,10 @@ class Report:
         return "\n\n".join(parts)
 
     def _making(self) -> str:
-        return "## How this was made\n\n" + tables.making(
-            [r for c in self.collections for g in c.groups.values() for r in g]
-        )
+        made = tables.making([r for c in self.collections for g in c.groups.values() for r in g])
+        commands = [] if self.source is None else self.source.commands
+        parts = ["## How this was made", "\n".join(["```sh", *commands, "```"]) if commands else "", made]
+        return "\n\n".join(filter(None, parts))
 
     def _figure(self, name: str) -> str:
         plot = next(plot for plot in self.plots if plot.name == name)

@@ -142,6 +142,8 @@ class Source(Table):
     """What it leaves unclear, and where it contradicts itself."""
     differs: list[str] = Field(default=[])
     """What the runs that remake it do otherwise, and what that may change."""
+    commands: list[str] = Field(default=[])
+    """What makes the runs, and the report from them."""
 
     @property
     def groups(self) -> list[str]:
