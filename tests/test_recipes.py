@@ -452,7 +452,7 @@ def test_a_circle_of_recipes_is_refused(write: Callable[..., Path], chain: list[
 
 def test_a_parent_that_is_not_there_or_no_name_is_refused(write: Callable[..., Path], tmp_path: Path) -> None:
     missing = refusal(write("extends = '_none.toml'\n"))
-    assert missing == f"recipe {tmp_path / '_none.toml'} does not exist; correct the path"
+    assert missing == f"{tmp_path / 'r.toml'} extends _none.toml, which does not exist; correct that line"
     path = write("extends = ['_base.toml']\n")
     assert refusal(path) == f'{path}: extends names one file, such as extends = "_base.toml"'
 
@@ -663,6 +663,10 @@ def test_an_override_is_read_as_toml_and_a_bare_word_as_text(
         ("=3", "--set =3 should be key=value, such as --set training.epochs=3"),
         ("training..epochs=3", "--set training..epochs=3 should be key=value, such as --set training.epochs=3"),
         ("name=a b", "--set name=a b: the value is not TOML; quote text twice, as in 'key=\"some text\"'"),
+        (
+            "tasks.ssst.head=x",
+            "--set tasks.ssst.head=x: there is no task 'ssst' (did you mean 'sst'?); correct its name",
+        ),
         ("seed=", "--set seed=: the value is not TOML; quote text twice, as in 'key=\"some text\"'"),
         ("seed=3\nname=x\n\n\n", "--set seed=3 name=x: the value is not TOML; quote text twice, as in"),
         ("schedule.order=[sst]", "--set schedule.order=[sst]: the value is not TOML; quote text twice"),

@@ -61,6 +61,8 @@ def _read(path: Path, base: Path | None, seen: tuple[Path, ...] = ()) -> dict[st
         return values
     if not isinstance(parent, str):
         raise RecipeError(f'{path}: extends names one file, such as extends = "_base.toml"')
+    if not (path.parent / parent).exists():
+        raise RecipeError(f"{path} extends {parent}, which does not exist; correct that line")
     return _merged(_read(path.parent / parent, base, (*seen, path.resolve())), values)
 
 
@@ -139,6 +141,11 @@ def _set(values: dict[str, Any], override: str) -> None:
         parsed = {"value": text.strip()} if re.fullmatch(r"[\w./:@+-]+", text.strip()) else {}
     if parsed.keys() != {"value"}:
         raise RecipeError(f"--set {said}: the value is not TOML; quote text twice, as in 'key=\"some text\"'")
+    known = values.get("tasks")
+    if len(keys) == 3 and keys[0] == "tasks" and keys[2] != "kind" and keys[1] not in {*(known or ()), *BUILT_IN}:
+        raise RecipeError(
+            f"--set {said}: there is no task '{keys[1]}'{near(keys[1], list(known or ()))}; correct its name"
+        )
     table = values
     for key in keys[:-1]:
         inner = table.get(key)
