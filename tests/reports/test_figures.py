@@ -210,6 +210,14 @@ def test_conflict_is_set_beside_the_tasks_own_cosines(plots: dict[str, Plot]) ->
     assert bands(second) == [corners(part, "epoch") for part in parts]
 
 
+def test_an_interval_of_cosines_is_no_wider_than_a_cosine_can_be() -> None:
+    """Student's t over two epochs far apart would go past both ends."""
+    (result, *_) = SURGERY
+    two = [Conflict(epoch, "all", "near/mood", cosine, 0.5, 1) for epoch, cosine in ((1, -0.9), (2, 0.9))]
+    (row,) = figure_data.cosines([replace(result, conflict=two)]).to_dicts()
+    assert (row["mean"], row["low"], row["high"]) == (pytest.approx(0), -1, 1)
+
+
 def test_a_layers_mean_counts_every_update_once(plots: dict[str, Plot]) -> None:
     data = plots["conflict-by-layer"].data
     assert data["layer"].unique(maintain_order=True).to_list() == list(LAYERS)

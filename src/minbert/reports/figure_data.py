@@ -87,8 +87,8 @@ def _null(found: pl.DataFrame) -> pl.DataFrame:
 def cosines(group: Group) -> pl.DataFrame:
     """Mean cosines over whole runs between two tasks' gradients, and of each task alone for the null, by layer.
 
-    `low` and `high` are a 95 % interval, by Student's t over the means of single epochs of single seeds; null where
-    there is one alone. `negative` is the share below zero of `count` cosines.
+    `low` and `high` are a 95 % interval, by Student's t over the means of single epochs of single seeds and no wider
+    than a cosine can be; null where there is one alone. `negative` is the share below zero of `count` cosines.
     """
     rows = [{"seed": result.seed, **asdict(row)} for result in group for row in result.conflict]
     keys = {"layer": pl.String, "between": pl.String, "seed": pl.Int64, "cosine": pl.Float64}
@@ -105,7 +105,7 @@ def cosines(group: Group) -> pl.DataFrame:
     half = pl.col("error") * pl.Series(stats.t.ppf(0.975, np.maximum(found["means"].to_numpy() - 1, 1)))
     depths = {layer: place for place, layer in enumerate(sorted(found["layer"].unique(), key=_depth))}
     depth = pl.col("layer").replace_strict(depths, return_dtype=pl.Int64).alias("depth")
-    ends = (pl.col("mean") - half).alias("low"), (pl.col("mean") + half).alias("high")
+    ends = (pl.col("mean") - half).clip(-1).alias("low"), (pl.col("mean") + half).clip(None, 1).alias("high")
     return found.with_columns(depth, *ends).sort("depth", maintain_order=True)
 
 
