@@ -273,18 +273,29 @@ def test_twelve_classes_fit() -> None:
 
 
 def test_a_scatter_plot_shows_the_first_seed(plots: dict[str, Plot]) -> None:
+    """On a scale from 1 to 5 scores are rounded to 0.16 above 1."""
     for axes, (title, group) in zip(shown_axes(plots["scatter-near"]), GROUPS.items(), strict=True):
         first = sorted(group, key=lambda result: result.seed)[0]
         rows = plots["scatter-near"].data.filter(group=title)
         assert set(rows["seed"]) == {first.seed}
-        np.testing.assert_array_equal(rows["predicted"], first.answers["near"])
-        points, diagonal = axes.lines
-        np.testing.assert_array_equal(np.array(points.get_data()), rows.select("true", "predicted").to_numpy().T)
+        true, predicted = ((1 + 0.16 * np.round((of - 1) / 0.16)).round(6).tolist() for of in scores_of(first))
+        expected = Counter(zip(true, predicted, strict=True))
+        assert {(x, y): count for *_, x, y, count in rows.iter_rows()} == expected
+        *points, diagonal = axes.lines
+        drawn = {place: line.get_markersize() ** 2 for line in points for place in zip(*line.get_data(), strict=True)}
+        assert drawn.keys() == expected.keys()
+        areas = [drawn[place] / count for place, count in expected.items()]
+        assert areas == pytest.approx([areas[0]] * len(areas)), "an area for each example"
         assert np.array(diagonal.get_data()).tolist() == [[1, 5], [1, 5]]
-        r = stats.pearsonr(DEV["near"].labels, first.answers["near"]).statistic
+        r = stats.pearsonr(*scores_of(first)).statistic
         assert axes.get_title(loc="left") == f"{title}\nr = {r:.3f} (seed {first.seed})"
         low, high = axes.get_ylim()
         assert low < min(rows["predicted"]) < max(rows["predicted"]) < high
+
+
+def scores_of(result: Result) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """True and predicted."""
+    return DEV["near"].labels, result.answers["near"]
 
 
 def with_answers(folder: Path, result: Result) -> Result:

@@ -20,6 +20,7 @@ from minbert.runs import Run
 
 NULL = "null"
 BINS = 10
+CELLS = 25  # of a scale, in a plot of true against predicted scores
 METRIC_NAMES = {
     "macro-f1": "macro F1",
     "micro-f1": "micro F1",
@@ -127,12 +128,26 @@ def confusion(group: Group, dev: DevSet) -> pl.DataFrame:
 
 
 def scatter(groups: Groups, dev: DevSet) -> pl.DataFrame:
-    """True and predicted scores of each group's first seed, n rows a group."""
-    firsts = {title: min(group, key=lambda result: result.seed) for title, group in groups.items()}
-    return pl.concat(
-        pl.DataFrame({"group": title, "seed": result.seed, "true": dev.labels, "predicted": result.answers[dev.name]})
-        for title, result in firsts.items()
-    )
+    """How many rows of dev have which true and predicted score in each group's first seed, scores to `CELLS` a scale.
+
+    So coarse, a point says how many lie upon each other, and gives no row's label away to who has its answer.
+    """
+    low, high = dev.task.bounds
+    width = (high - low) / CELLS
+    frames = []
+    for title, group in groups.items():
+        result = first_seed(group)
+        scores = {"true": dev.labels, "predicted": result.answers[dev.name]}
+        cells = pl.DataFrame({n: (low + width * np.round((of - low) / width)).round(6) for n, of in scores.items()})
+        counted = cells.group_by("true", "predicted").agg(pl.len().cast(pl.Int64).alias("count"))
+        named = [pl.lit(title).alias("group"), pl.lit(result.seed).cast(pl.Int64).alias("seed")]
+        frames.append(counted.sort("true", "predicted").select(*named, pl.all()))
+    return pl.concat(frames)
+
+
+def first_seed(group: Group) -> Result:
+    """The run that a figure shows where it shows one."""
+    return min(group, key=lambda result: result.seed)
 
 
 def reliability(result: Result, dev: DevSet) -> pl.DataFrame | None:

@@ -216,7 +216,7 @@ def _heat(axes: Axes, values: NDArray[Any], names: Sequence[str], title: str, to
 
 def reliability(group: Group, dev: DevSet) -> Plot | None:
     """How often answers of like confidence are right, of the first seed; None where its probabilities are not kept."""
-    first = min(group, key=lambda result: result.seed)
+    first = figure_data.first_seed(group)
     data = figure_data.reliability(first, dev)
     if data is None:
         return None
@@ -250,9 +250,11 @@ def scatter(groups: Groups, dev: DevSet) -> Plot:
     low, high = dev.task.bounds
     with _panels(-(-len(groups) // columns), columns, 3.2) as (figure, panels):
         for axes, (title, rows) in zip(panels, parts(data, "group"), strict=False):
-            axes.plot(rows["true"], rows["predicted"], "o", color=COLORS[0], alpha=0.35, markersize=3, mew=0)
+            for (count,), points in rows.partition_by("count", as_dict=True, maintain_order=True).items():
+                size = 2.5 * count**0.5
+                axes.plot(points["true"], points["predicted"], "o", color=COLORS[0], alpha=0.45, markersize=size, mew=0)
             axes.plot([low, high], [low, high], **diagonal)
-            r = metrics.pearson(rows["predicted"].to_numpy(), rows["true"].to_numpy())
+            r = metrics.pearson(figure_data.first_seed(groups[title]).answers[dev.name], dev.labels)
             said = f"{'r undefined' if r is None else f'r = {r:.3f}'} (seed {rows['seed'][0]})"
             axes.set_title(f"{shown(title, 72 // columns)}\n{said}")
             axes.set(xlabel=f"true score of {dev.name}", ylabel="predicted score")
@@ -260,7 +262,8 @@ def scatter(groups: Groups, dev: DevSet) -> Plot:
         _legend(figure, {"predicted = true": Line2D([], [], **diagonal)})
     caption = (
         f"True against predicted scores of {dev.name} on dev ({counted(len(dev), 'example')}, scale {low:g} to "
-        f"{high:g}), first seed of each recipe only; r is Pearson's. A predicted score may leave the scale."
+        f"{high:g}), first seed of each recipe only; r is Pearson's. A point's area is the number of examples with its "
+        f"scores, rounded to {(high - low) / figure_data.CELLS:g}; a predicted score may leave the scale."
     )
     return Plot(f"scatter-{dev.name}", caption, figure, data)
 
