@@ -19,6 +19,7 @@ from minbert.experiments.results import keep
 from minbert.recipes import load
 from minbert.reports.collection import Collection, read_collections
 from minbert.reports.examples import formats, section
+from minbert.reports.mistakes_text import section as section_of
 from minbert.reports.page import page, write_report
 from minbert.reports.report import Report
 from minbert.reports.source import Example, Requirement, Source, read_source
@@ -246,6 +247,17 @@ def test_how_runs_were_trained_is_what_their_recipes_say(report: Report) -> None
     assert otherwise["RR-SSTFIRST-200"].startswith('schedule.kind = "round-robin"; schedule.order = ')
     assert ("PCG-200" in otherwise) == ('method = "sum"' in usual["gradients"])
     assert "sts.train" not in text, "where data are says nothing of training"
+
+
+def test_scores_of_a_short_scale_have_digits_enough(report: Report) -> None:
+    dev, group = report.lead.dev["sts"], report.lead.groups["PCG-200"]
+    labels = dev.labels / 5
+    task = dev.task.model_copy(update={"range": (0.0, 1.0)})
+    short = replace(dev, task=task, examples=replace(dev.examples, labels=labels))
+    fifths = [replace(one, folder=None, answers={"sts": one.answers["sts"] / 5}) for one in group]
+    for of_dev, of_group, digits in ((dev, group, 1), (short, fifths, 2)):
+        _, _, label, mean, _ = table_rows(section_of(of_group, of_dev, with_text=False), "Most wrong:")[0]
+        assert [len(cell.partition(".")[2]) for cell in (label, mean)] == [digits, digits]
 
 
 def test_what_no_run_is_of_is_named_beside_what_may_be_meant(report: Report) -> None:

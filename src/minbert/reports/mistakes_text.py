@@ -4,7 +4,7 @@ from minbert.errors import counted
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Group
 from minbert.reports import tables
-from minbert.reports.mistakes import ClassMistakes, Estimate, Row, ScoreMistakes, WrongClass, WrongScore, mistakes
+from minbert.reports.mistakes import ClassMistakes, Estimate, Row, ScoreMistakes, WrongClass, mistakes
 from minbert.reports.traits import sentence
 from minbert.runs import Run
 
@@ -15,7 +15,11 @@ def section(group: Group, dev: DevSet, with_text: bool) -> str:
     predictions = {seed: Run(folder).read_predictions(dev.name, dev.task) for seed, folder in folders.items()}
     found = mistakes(group, dev, None if dev.task.is_regression else predictions)
     lines = [f"{counted(found.seeds, 'seed')}, {found.rows:,} dev rows."]
-    lines += _of_classes(found, with_text) if isinstance(found, ClassMistakes) else _of_scores(found, with_text)
+    if isinstance(found, ClassMistakes):
+        lines += _of_classes(found, with_text)
+    else:
+        low, high = dev.task.bounds
+        lines += _of_scores(found, with_text, digits=1 if high - low > 2 else 2)
     return "\n\n".join(lines)
 
 
@@ -58,22 +62,18 @@ def _called(wrong: WrongClass) -> str:
 CONFIDENT = ("row", "text", "label", "called", "probability", "seed")
 
 
-def _of_scores(found: ScoreMistakes, with_text: bool) -> list[str]:
+def _of_scores(found: ScoreMistakes, with_text: bool, digits: int) -> list[str]:
     rows = [
         [line.name, f"{line.rows:,}", *map(_estimate, (line.pearson, line.absolute_error, line.bias))]
         for line in found.parts
     ]
     columns = ("label", "rows", "Pearson's r", "mean absolute error", "mean answer − mean label")
     parts = [tables.markdown(columns, rows), *_sentences(found)]
-    rows = [
-        [*_named(one.row, with_text), *(tables.number(value, 1) for value in (one.label, one.mean)), _range(one)]
-        for one in found.most_wrong
-    ]
+    rows = []
+    for one in found.most_wrong:
+        label, mean, *ends = (tables.number(value, digits) for value in (one.label, one.mean, one.lowest, one.highest))
+        rows.append([*_named(one.row, with_text), label, mean, " to ".join(dict.fromkeys(ends))])
     return [*parts, "Most wrong:", tables.markdown(("row", "text", "label", "mean answer", "of seeds"), rows, left=2)]
-
-
-def _range(wrong: WrongScore) -> str:
-    return " to ".join(dict.fromkeys([tables.number(wrong.lowest, 1), tables.number(wrong.highest, 1)]))
 
 
 def _sentences(found: ClassMistakes | ScoreMistakes) -> list[str]:
