@@ -29,8 +29,11 @@ SEEDS_NEEDED = 3  # an arm; below, there is no verdict
 FOUND = 0.8  # the share of experiments in which a difference that counts as visible is found
 MARGIN = 0.01  # a difference below it is none; the verdict's text names it
 LEVEL = 0.05
-SCALES = dict.fromkeys(CORRELATIONS, (-1.0, 1.0)) | dict.fromkeys(("mean", "gap", "part-rest"), (-math.inf, math.inf))
-"""Of statistics that are no shares."""
+SCALES = {
+    **dict.fromkeys((*CORRELATIONS, "precision-recall"), (-1.0, 1.0)),
+    **dict.fromkeys(("mean", "gap", "part-rest"), (-math.inf, math.inf)),
+}
+"""What a statistic can be; one that is not here is a share."""
 NO_VARIANCE = 1e-24  # of scores: what rounding leaves of nothing
 
 
