@@ -685,6 +685,23 @@ def test_an_override_that_cannot_be_is_refused(write: Callable[..., Path], overr
     assert refusal(path, override).removeprefix(f"{path}: ").startswith(message)
 
 
+def test_overrides_may_make_a_task_in_any_order(write: Callable[..., Path]) -> None:
+    columns = ['tasks.new.train="a.csv"', "tasks.new.text=text", "tasks.new.label=label"]
+    recipe = load(write("[tasks.sst]\n"), [*columns, "tasks.new.kind=classification"])
+    assert recipe.tasks["new"].kind == "classification"
+
+
+@pytest.mark.parametrize("overrides", [["tasks=3"], ["tasks={a={head=1}}"]])
+def test_what_is_no_table_of_tasks_is_for_the_schema_to_refuse(
+    write: Callable[..., Path], overrides: list[str]
+) -> None:
+    assert "--set" not in refusal(write("[tasks.sst]\n"), *overrides)
+
+
+def test_an_override_of_a_task_in_no_table_of_tasks_is_refused(write: Callable[..., Path]) -> None:
+    assert refusal(write("tasks = 3\n"), "tasks.a.weight=2").endswith("there is no task 'a'; correct its name")
+
+
 def test_later_overrides_win_and_the_callers_mapping_stays_as_it_was() -> None:
     values: dict[str, Any] = {"tasks": {"sst": {"weight": 1.0}}, "training": {"epochs": 9, "batch_size": {"sst": 8}}}
     before = copy.deepcopy(values)

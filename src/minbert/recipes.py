@@ -38,13 +38,15 @@ def load(
             raise RecipeError(f"{path} is only for other recipes to extend; run one that does")
         values, origin, folder, default_name = _read(path, base), str(path), path.parent, path.stem
     values.setdefault("name", default_name)
+    known = _tasks_in(values)
     for override in overrides:
         _set(values, override)
+    _check_overridden(_tasks_in(values), known, overrides)
     if name is not None:
         values["name"] = name
     values = _anchored(values, folder, base)
-    if isinstance(values.get("tasks"), dict):  # anything else is for the schema to refuse
-        values["tasks"] = {name: _built_in(name, task, base) for name, task in values["tasks"].items()}
+    if tasks := _tasks_in(values):
+        values["tasks"] = {name: _built_in(name, task, base) for name, task in tasks.items()}
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -141,17 +143,29 @@ def _set(values: dict[str, Any], override: str) -> None:
         parsed = {"value": text.strip()} if re.fullmatch(r"[\w./:@+-]+", text.strip()) else {}
     if parsed.keys() != {"value"}:
         raise RecipeError(f"--set {said}: the value is not TOML; quote text twice, as in 'key=\"some text\"'")
-    known = values.get("tasks")
-    if len(keys) == 3 and keys[0] == "tasks" and keys[2] != "kind" and keys[1] not in {*(known or ()), *BUILT_IN}:
-        raise RecipeError(
-            f"--set {said}: there is no task '{keys[1]}'{near(keys[1], list(known or ()))}; correct its name"
-        )
     table = values
     for key in keys[:-1]:
         inner = table.get(key)
         table[key] = dict(inner) if isinstance(inner, dict) else {}  # a copy: the caller keeps its mapping
         table = table[key]
     table[keys[-1]] = parsed["value"]
+
+
+def _tasks_in(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of tasks by name; of anything else, which is for the schema to refuse, none."""
+    tasks = values.get("tasks")
+    return tasks if isinstance(tasks, dict) else {}
+
+
+def _check_overridden(tasks: Mapping[str, Any], known: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Raises RecipeError where an override names a task that is not known, and they do not make it one."""
+    for override in overrides:
+        keys = override.partition("=")[0].strip().split(".")
+        name = keys[1] if keys[0] == "tasks" and len(keys) > 2 else ""
+        made = tasks.get(name)
+        if isinstance(made, dict) and "kind" not in made and name not in {*known, *BUILT_IN}:
+            said = " ".join(override.split())
+            raise RecipeError(f"--set {said}: there is no task '{name}'{near(name, list(known))}; correct its name")
 
 
 def _built_in(name: str, task: object, data: Path | None) -> object:

@@ -258,6 +258,10 @@ def test_scores_of_a_short_scale_have_digits_enough(report: Report) -> None:
     for of_dev, of_group, digits in ((dev, group, 1), (short, fifths, 2)):
         _, _, label, mean, _ = table_rows(section_of(of_group, of_dev, with_text=False), "Most wrong:")[0]
         assert [len(cell.partition(".")[2]) for cell in (label, mean)] == [digits, digits]
+        word = of_dev.examples.texts[0][0].split()[0]
+        text = section([Example(task="sts", words=[word])], {"PCG-200": of_group}, {"sts": of_dev}, with_text=True)
+        _, _, label, answers = table_rows(text, "### sts")[0]
+        assert [len(cell.partition(".")[2]) for cell in (label, *answers.split(" to "))][:2] == [digits, digits]
 
 
 def test_what_no_run_is_of_is_named_beside_what_may_be_meant(report: Report) -> None:

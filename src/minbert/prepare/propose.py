@@ -15,8 +15,8 @@ from minbert.labels import label_order, listed_labels, near_duplicates
 from minbert.prepare.check import Share, balance
 from minbert.prepare.drafts import Draft, Readings, inline, name_of, place_of, setting, slug, text_of
 from minbert.prepare.groups import Group, grouped
-from minbert.prepare.roles import Choice, bounds, classes_of
-from minbert.prepare.sheet import LABEL_NAMES, name_words, read_sheet
+from minbert.prepare.roles import Choice, bounds, classes_of, listed
+from minbert.prepare.sheet import read_sheet
 from minbert.recipes import load
 from minbert.schema import SCORES, Recipe
 from minbert.tasks import BUILT_IN, COURSE, SPLITS, Split, Task
@@ -165,9 +165,9 @@ def _left_out(group: Group) -> Iterator[str]:
             f"'{shown(name, 30)}' holds {len(columns[name].values)} different texts and is not used; where two "
             f"texts belong together, set kind and text = {inline([roles.texts[0], name])}"
         )
-    labels = [f"'{shown(name, 30)}'" for name in roles.others if name not in sentences]
-    if labels and not any(set(name_words(name)) & set(LABEL_NAMES) for name in roles.label):
-        yield f"that '{shown(roles.label[0], 30)}' is the label is a guess; {' and '.join(labels)} could be one, too"
+    labels = [name for name in roles.others if name not in sentences]
+    if labels and not any(columns[name].has_label_name for name in roles.label):
+        yield f"that {listed(roles.label)} is the label is a guess; {listed(labels)} could be one, too"
 
 
 def _files_choice(group: Group, split: Split) -> Choice:

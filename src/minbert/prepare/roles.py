@@ -63,8 +63,8 @@ class Roles:
     def choices(self) -> list[Choice]:
         """The keys of a task's table that columns decide."""
         whole = self.label if len(self.label) > 1 else self.label[0]
-        others = f" ({_listed(self.others)} could be one, too)" if self.others else ""
-        of_label = f"{_listed(self.label)}: {self.why}{others}"
+        others = f" ({listed(self.others)} could be one, too)" if self.others else ""
+        of_label = f"{listed(self.label)}: {self.why}{others}"
         choices = [
             Choice("kind", self.kind, KIND_WORDS[self.kind]),
             Choice("text", self.texts if len(self.texts) > 1 else self.texts[0], self.why_texts),
@@ -144,7 +144,7 @@ def _texts(columns: Sequence[Column], where: str) -> tuple[list[Column], str]:
     words = [column for column in words if column in free or not (free and column.is_mark)]
     named = [column for column in words if _rank(column, TEXT_NAMES) < 2 * len(TEXT_NAMES)]
     if pair := _pair({column.name: column for column in [*free, *(c for c in named if c not in free)]}):
-        return pair, f"{_listed([c.name for c in pair])}: their names make a pair; {_lengths(pair)}"
+        return pair, f"{listed([c.name for c in pair])}: their names make a pair; {_lengths(pair)}"
     lone = [column for column in named if _rank(column, LONE) < len(LONE)]
     if len(free) == 2 and not lone:
         return free, f"the two columns of free texts; {_lengths(free)}"
@@ -155,7 +155,7 @@ def _texts(columns: Sequence[Column], where: str) -> tuple[list[Column], str]:
         return free, f"the column of free texts; {_lengths(free)}"
     if len(free) > 2:
         raise DataError(
-            f"{where}: {len(free)} columns hold free texts ({_listed([c.name for c in free])}), and a task has one or "
+            f"{where}: {len(free)} columns hold free texts ({listed([c.name for c in free])}), and a task has one or "
             "two; name those to learn from text, or text1 and text2, in the header"
         )
     best = max(words, key=lambda column: len(column.values), default=Column("", []))
@@ -278,5 +278,6 @@ def _lengths(columns: Sequence[Column]) -> str:
     return f"{means} words on average"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Columns by their names, as a message can hold them."""
     return several([f"'{shown(name, 30)}'" for name in names], 8).replace("; ", ", ")

@@ -120,8 +120,16 @@ class Column:
     def splits(self) -> list[Split]:
         """The splits that a column's values name, where all do and its own name is no label's: which rows are which."""
         named = {SPLIT_NAMES.get(value.lower()) for value in self.values}
-        is_label = bool(set(name_words(self.name)) & set(LABEL_NAMES))
-        return [] if None in named or is_label or not self.is_plain else [name for name in SPLITS if name in named]
+        return (
+            []
+            if None in named or self.has_label_name or not self.is_plain
+            else [name for name in SPLITS if name in named]
+        )
+
+    @property
+    def has_label_name(self) -> bool:
+        """Whether a word of its name is one that labels go by."""
+        return bool(set(name_words(self.name)) & set(LABEL_NAMES))
 
     @property
     def is_mark(self) -> bool:
@@ -150,7 +158,7 @@ class Column:
             return False
         if set(name_words(self.name)) & set(ID_NAMES) or re.search(r"(?:_id|I[dD])$", self.name):
             return not self.fractions
-        if set(name_words(self.name)) & set(LABEL_NAMES):
+        if self.has_label_name:
             return False
         counts = (
             len(self.numbers) == len(self.values)

@@ -51,7 +51,7 @@ def _answers(group: Group, dev: DevSet, place: int) -> str:
     """What the seeds answered: scores from low to high, classes by how many seeds gave them."""
     values = [float(result.answers[dev.name][place]) for result in group]
     if dev.task.is_regression:
-        return " to ".join(dict.fromkeys([f"{min(values):.1f}", f"{max(values):.1f}"]))
+        return " to ".join(dict.fromkeys(_said(dev, value) for value in (min(values), max(values))))
     counts = Counter(_said(dev, value) for value in values)
     return ", ".join(
         name if count == len(values) else f"{name} ({count} of {len(values)})" for name, count in counts.items()
@@ -59,7 +59,7 @@ def _answers(group: Group, dev: DevSet, place: int) -> str:
 
 
 def _said(dev: DevSet, value: float) -> str:
-    return f"{value:.1f}" if dev.task.is_regression else str(answer(dev.task, value))
+    return f"{value:.{tables.score_digits(dev)}f}" if dev.task.is_regression else str(answer(dev.task, value))
 
 
 def formats(tasks: Iterable[str]) -> str:

@@ -254,8 +254,9 @@ def scatter(groups: Groups, dev: DevSet) -> Plot:
                 size = 2.5 * count**0.5
                 axes.plot(points["true"], points["predicted"], "o", color=COLORS[0], alpha=0.45, markersize=size, mew=0)
             axes.plot([low, high], [low, high], **diagonal)
-            r = metrics.pearson(figure_data.first_seed(groups[title]).answers[dev.name], dev.labels)
-            said = f"{'r undefined' if r is None else f'r = {r:.3f}'} (seed {rows['seed'][0]})"
+            first = figure_data.first_seed(groups[title])
+            r = metrics.pearson(first.answers[dev.name], dev.labels)
+            said = f"{'r undefined' if r is None else f'r = {r:.3f}'} (seed {first.seed})"
             axes.set_title(f"{shown(title, 72 // columns)}\n{said}")
             axes.set(xlabel=f"true score of {dev.name}", ylabel="predicted score")
             axes.tick_params(labelbottom=True, labelleft=True)  # the last row may be shorter

@@ -18,8 +18,7 @@ def section(group: Group, dev: DevSet, with_text: bool) -> str:
     if isinstance(found, ClassMistakes):
         lines += _of_classes(found, with_text)
     else:
-        low, high = dev.task.bounds
-        lines += _of_scores(found, with_text, digits=1 if high - low > 2 else 2)
+        lines += _of_scores(found, with_text, tables.score_digits(dev))
     return "\n\n".join(lines)
 
 

@@ -45,6 +45,12 @@ def number(value: float | None, digits: int = 3) -> str:
     return "undefined" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
+def score_digits(dev: DevSet) -> int:
+    """Those of a score as it is printed: one after the point on a scale wider than 2, else two."""
+    low, high = dev.task.bounds
+    return 1 if high - low > 2 else 2
+
+
 def signed(value: float | None) -> str:
     """A difference with its sign, where three digits have one; nothing where it is undefined."""
     if value is None:
