@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from minbert.heads import HEADS, POOLINGS
-from minbert.reports.source import KEYS, Claim, Example, Requirement, Source, TableRow
+from minbert.reports.source import KEYS, Claim, Contrast, Example, Requirement, Source, TableRow
 from minbert.schema import ControlTable, GradientsTable, OptimizerTable, Recipe, ScheduleTable, TrainingTable
 from minbert.tasks import BUILT_IN, KINDS, NOT_IN_RECIPES, Task
 
@@ -24,6 +24,7 @@ TABLES: dict[str, type[BaseModel]] = {
 }
 SOURCE: dict[str, type[BaseModel]] = {
     "The source itself": Source,
+    "[[contrasts]]": Contrast,
     "[[claims]]": Claim,
     "[[claims.needs]]": Requirement,
     "[[table]]": TableRow,
@@ -54,7 +55,11 @@ and near:
 ```toml
 title = "Our tickets"
 question = "Does gradient surgery help where the tasks share one encoder?"
-contrasts = [["SURGERY", "SUM"]]  # the main question, written down before any run
+
+[[contrasts]]  # the main question, written down before any run
+left = "SURGERY"
+right = "SUM"
+asks = "Does gradient surgery itself help?"
 
 [[claims]]
 name = "surgery-helps"

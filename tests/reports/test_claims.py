@@ -332,7 +332,8 @@ def test_a_mean_prediction() -> None:
         ("title = 'x'\n[[claims]]\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n",
          "toml: claim 1, name: Field"),
         ("title = 'x'\nclaims = 3\n", "toml: claims: Input should be a valid list"),
-        ("title = 'x'\ncontrasts = [['a', 'b'], ['a']]\nclaims = [3]\n", "toml: claim 1: .*; contrasts 2: List should"),
+        ("title = 'x'\nclaims = [3]\n[[contrasts]]\nleft = 'a'\nright = 'b'\n[[contrasts]]\nleft = 'a'\n",
+         "toml: claim 1: .*; contrasts 2, right: Field required"),
         ("title = ", "cannot be read"),
     ],
 )  # fmt: skip

@@ -7,14 +7,15 @@ from functools import cached_property
 from statistics import fmean
 
 from minbert.errors import counted, near
-from minbert.experiments.compare import ScoreLine, compare_scores, differing
+from minbert.experiments.compare import compare_scores, differing
 from minbert.experiments.results import Groups
 from minbert.metrics import total
 from minbert.reports import examples, figures, mistakes_text, tables
 from minbert.reports.claims import JUDGEMENTS, Judged, Judgement, judge
 from minbert.reports.collection import Collection
 from minbert.reports.figures import Plot
-from minbert.reports.source import Source
+from minbert.reports.source import Contrast, Source
+from minbert.reports.tables import Compared
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Report:
             parts.append(f"**What was asked.** {self.source.question.strip()}")
         parts.append(f"**What came out** ({self._kind(self.lead)}).")
         parts.append(self._score_tables[self.lead.name])
-        if self.contrasts or self._not_run:
+        if self._named:
             parts += ["**What the differences that were asked about are worth.**", self._main_question()]
         if self.judged:
             counts = ", ".join(f"{len(of)} {word}" for word, of in self._by_word() if of)
@@ -108,8 +109,9 @@ class Report:
 
     def _main_question(self) -> str:
         """A line for each pair of the main question, on the sum of its scores or on its only one."""
-        lines = [f"- {name}: {tables.worth(lines[-1])}" for name, lines in self.contrasts]
-        return "\n".join(lines + [f"- {' − '.join(pair)}: *not run*" for pair in self._not_run])
+        worth = {pair.name: tables.worth(lines[-1]) for pair, lines in self.contrasts}
+        lines = [f"- {pair.asks} {pair.name}: {worth.get(pair.name, '*not run*')}" for pair in self._named]
+        return "\n".join(" ".join(line.split()) for line in lines)
 
     @property
     def lacking(self) -> list[str]:
@@ -119,10 +121,9 @@ class Report:
         return [f"{name}{near(name, spare)}" for name in named if name not in groups]
 
     @property
-    def _not_run(self) -> list[list[str]]:
-        """Pairs of the main question of which a side has no run."""
-        named = [] if self.source is None else self.source.contrasts
-        return [pair for pair in named if any(name not in self.lead.groups for name in pair)]
+    def _named(self) -> list[Contrast]:
+        """The main question's pairs, those included of which a side has no run."""
+        return [] if self.source is None else self.source.contrasts
 
     def _by_word(self) -> list[tuple[Judgement, list[Judged]]]:
         return [(word, [one for one in self.judged if one.judgement == word]) for word in reversed(JUDGEMENTS)]
@@ -167,29 +168,28 @@ class Report:
         return "\n\n".join(parts)
 
     @cached_property
-    def contrasts(self) -> list[tuple[str, list[ScoreLine]]]:
-        """The pairs of the main question where the source names some, one family for Holm's correction."""
+    def contrasts(self) -> list[Compared]:
+        """The pairs of the main question that were run, one family for Holm's correction with those that were not."""
         groups = self.lead.groups
-        named = [] if self.source is None else self.source.contrasts
-        pairs = [(left, right) for left, right in named if left in groups and right in groups]
+        pairs = [pair for pair in self._named if pair.left in groups and pair.right in groups]
         scores = len(self.lead.dev) + (len(self.lead.dev) > 1)  # of a pair
-        return self._compared(pairs, not_run=scores * len(self._not_run))
+        return self._compared(pairs, not_run=scores * (len(self._named) - len(pairs)))
 
     @cached_property
-    def controls(self) -> list[tuple[str, list[ScoreLine]]]:
+    def controls(self) -> list[Compared]:
         """Every other control beside its partner, another family."""
-        groups, main = self.lead.groups, {name for name, _ in self.contrasts}
+        groups, main = self.lead.groups, {pair.name for pair, _ in self.contrasts}
         pairs = [
-            (control.of, name)
+            Contrast(left=control.of, right=name)
             for name, group in groups.items()
             if (control := group[0].recipe.control) is not None and control.of in groups
         ]
-        return self._compared([pair for pair in pairs if " − ".join(pair) not in main])
+        return self._compared([pair for pair in pairs if pair.name not in main])
 
-    def _compared(self, pairs: Sequence[tuple[str, str]], not_run: int = 0) -> list[tuple[str, list[ScoreLine]]]:
+    def _compared(self, pairs: Sequence[Contrast], not_run: int = 0) -> list[Compared]:
         groups = self.lead.groups
-        lines = compare_scores([(groups[left], groups[right]) for left, right in pairs], self.lead.dev, not_run)
-        return [(f"{left} − {right}", of) for (left, right), of in zip(pairs, lines, strict=True)]
+        lines = compare_scores([(groups[pair.left], groups[pair.right]) for pair in pairs], self.lead.dev, not_run)
+        return list(zip(pairs, lines, strict=True))
 
     def _contrasts(self) -> str:
         if not self.contrasts and not self.controls:
@@ -198,14 +198,14 @@ class Report:
         for title, pairs in (("The main question", self.contrasts), ("Controls", self.controls)):
             if pairs:
                 parts += [f"### {title}", tables.contrasts(pairs), tables.churn(pairs), *self._confounds(pairs)]
-            if pairs is self.contrasts and self._not_run:
-                parts.append(f"Not run: {', '.join(' − '.join(pair) for pair in self._not_run)}.")
+            if pairs is self.contrasts and len(pairs) < len(self._named):
+                compared = [pair for pair, _ in pairs]
+                parts.append(f"Not run: {', '.join(pair.name for pair in self._named if pair not in compared)}.")
         return "\n\n".join(parts)
 
-    def _confounds(self, pairs: Sequence[tuple[str, list[ScoreLine]]]) -> list[str]:
+    def _confounds(self, pairs: Sequence[Compared]) -> list[str]:
         groups = self.lead.groups
-        named = {name: name.split(" − ") for name, _ in pairs}
-        return tables.confounds({name: differing(groups[left], groups[right]) for name, (left, right) in named.items()})
+        return tables.confounds({pair.name: differing(groups[pair.left], groups[pair.right]) for pair, _ in pairs})
 
     def _curves(self) -> str:
         parts = ["## Learning curves", self._figure("curves")]
@@ -233,9 +233,8 @@ class Report:
         return examples.section(self.source.examples, groups, self.lead.dev, self.with_text)
 
     def _main_rows(self) -> list[str]:
-        return [
-            name for pair in (self.source.contrasts if self.source else []) for name in pair if name in self.lead.groups
-        ]
+        named = [] if self.source is None else self.source.main_groups
+        return [name for name in named if name in self.lead.groups]
 
     def _claims(self) -> str:
         if not self.judged:

@@ -99,6 +99,22 @@ class Claim(Table):
     """What a reader should know of how the sentence was read."""
 
 
+class Contrast(Table):
+    """A pair of runs whose difference is part of the main question."""
+
+    left: str
+    """A group of runs."""
+    right: str
+    """The group that it is set beside."""
+    asks: str = ""
+    """What the difference tells, as a question of one sentence."""
+
+    @property
+    def name(self) -> str:
+        """As a difference is headed: left − right."""
+        return f"{self.left} − {self.right}"
+
+
 class TableRow(Table):
     """A row of the source's own table of results."""
 
@@ -126,8 +142,8 @@ class Source(Table):
     """What it asks, in a sentence or two."""
     claims: Annotated[list[Claim], Field(min_length=1)]
     """Its sentences."""
-    contrasts: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default=[])
-    """Pairs of runs, left and right, whose difference is the main question: a family written before any run."""
+    contrasts: list[Contrast] = Field(default=[])
+    """Pairs of runs whose difference is the main question: a family written before any run."""
     final: str = ""
     """The run that its error analysis is about."""
     curves: list[str] = Field(default=[])
@@ -150,8 +166,13 @@ class Source(Table):
         """Every group that it names but for the rows of its own table, in the order that they are named in."""
         needs = [need for claim in self.claims for need in claim.needs]
         of_claims = [name for need in needs for name in (*need.left, *need.right, *need.each_of)]
-        named = [*(name for pair in self.contrasts for name in pair), *of_claims, *self.curves]
+        named = [*self.main_groups, *of_claims, *self.curves]
         return list(dict.fromkeys(named + [self.final] * bool(self.final)))
+
+    @property
+    def main_groups(self) -> list[str]:
+        """Those of the main question, pair by pair; one that stands in two pairs comes twice."""
+        return [name for pair in self.contrasts for name in (pair.left, pair.right)]
 
     @property
     def tasks(self) -> set[str]:

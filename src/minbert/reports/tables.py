@@ -21,10 +21,11 @@ from minbert.experiments.results import ENCODER, Group, Groups, Result, without_
 from minbert.metrics import Interval, correlation_interval, proportion_interval, total
 from minbert.reports.claims import Judged
 from minbert.reports.figure_data import cosines
-from minbert.reports.source import Source
+from minbert.reports.source import Contrast, Source
 from minbert.schema import Recipe
 from minbert.tasks import Task
 
+Compared = tuple[Contrast, list[ScoreLine]]
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~&!]")  # of Markdown, in a table's cell
 
 
@@ -167,14 +168,14 @@ def _told(value: object) -> str:
     return "unset" if value is None else json.dumps(value)
 
 
-def contrasts(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
+def contrasts(pairs: Sequence[Compared]) -> str:
     """Differences of pairs of groups with their verdicts."""
     rows = []
-    for name, lines in pairs:
+    for pair, lines in pairs:
         for line in lines:
             sharper = "" if line.sharper is None else between(line.sharper.interval)
             ends = [signed(line.difference.value), between(line.difference.interval), sharper]
-            rows.append([name, line.score, *ends, probability(line.adjusted_p), line.verdict, _visible(line)])
+            rows.append([pair.name, line.score, *ends, probability(line.adjusted_p), line.verdict, _visible(line)])
     ends = ["difference", "95 % interval", "the same, seeds kept"]
     return markdown(("left − right", "score", *ends, "p (Holm)", "left is", "visible from"), rows, left=2)
 
@@ -197,13 +198,13 @@ def _visible(line: ScoreLine) -> str:
     return "" if line.smallest_visible is None else number(line.smallest_visible)
 
 
-def churn(pairs: Sequence[tuple[str, list[ScoreLine]]]) -> str:
+def churn(pairs: Sequence[Compared]) -> str:
     """Answers that two groups do not share, beside what another seed alone changes."""
     rows = []
-    for name, lines in pairs:
+    for pair, lines in pairs:
         for line in lines:
             if line.churn is not None:
-                rows.append([name, line.score, *churn_cells(line.churn)])
+                rows.append([pair.name, line.score, *churn_cells(line.churn)])
     return markdown(("left and right", "task", "changed", "by another seed", "gained", "lost"), rows, left=2)
 
 
