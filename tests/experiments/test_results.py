@@ -89,6 +89,13 @@ def test_results_grow_and_a_run_that_is_done_again_takes_its_place(results: list
     assert load_results(folder)[1].seconds == 1.0
 
 
+def test_a_large_seed_is_kept(results: list[Result], tmp_path: Path) -> None:
+    (kept,) = keep([replace(results[0], seed=3_000_000_000)], tmp_path / "kept")
+    (again,) = load_results(tmp_path / "kept")
+    assert again.seed == kept.seed == 3_000_000_000
+    assert again.answers.keys() == results[0].answers.keys()
+
+
 def test_two_that_keep_at_once_lose_nothing(results: list[Result], tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda result: keep([result], tmp_path / "kept"), results))

@@ -24,6 +24,7 @@ from minbert.reports.page import page, write_report
 from minbert.reports.report import Report
 from minbert.reports.source import Contrast, Example, Requirement, Source, read_source
 from minbert.reports.tables import markdown
+from minbert.reports.tables import training as training_of
 from minbert.training import begin, records
 
 ROOT = Path(__file__).parents[2]
@@ -209,6 +210,24 @@ def test_without_texts_no_row_of_the_data_is_quoted(report: Report) -> None:
 def test_formats_are_those_of_the_runs_own_tasks_alone() -> None:
     assert formats(["mood", "same"]) == ""
     assert re.findall(r"`(\S+\.csv)`", formats(["sts", "mood"])) == ["sts-train.csv"]
+
+
+def test_a_key_that_holds_a_table_is_told_whole(report: Report) -> None:
+    (one,) = report.lead.groups["SUM-200"][:1]
+    training = one.recipe.training.model_copy(update={"batch_size": {"sst": 24, "para": 32, "sts": 16}})
+    sst = one.recipe.tasks["sst"].model_copy(update={"class_weights": {"0": 2.0}})
+    recipe = one.recipe.model_copy(update={"training": training, "tasks": one.recipe.tasks | {"sst": sst}})
+    text = training_of({"plain": [one], "own": [replace(one, recipe=recipe)], "other": [one]}).replace("\\", "")
+    assert 'training.batch_size = {"sst": 24, "para": 32, "sts": 16}' in text
+    assert 'tasks.sst.class_weights = {"0": 2.0}' in text
+
+
+def test_a_scatter_is_of_a_group_that_learned_the_task(report: Report) -> None:
+    (collection,) = report.collections
+    untrained = [replace(one, batches={"sst": one.updates}) for one in collection.groups["SUM-200"]]
+    groups = {"A-first": untrained, **collection.groups}
+    (plot,) = [p for p in Report([replace(collection, groups=groups)]).plots if p.name == "scatter-sts"]
+    assert "A-first" not in plot.data["group"].to_list()
 
 
 def test_an_example_is_found_by_whole_words(report: Report) -> None:

@@ -283,7 +283,7 @@ def _write(file: Path, frames: Sequence[pl.DataFrame]) -> None:
     whole = pl.concat(frames)
     is_large = "prediction" in whole.columns and (whole["prediction"].abs() > 2**24).any()
     numbers = [] if is_large else [pl.col(pl.Float64).cast(pl.Float32)]
-    whole = whole.with_columns(*numbers, pl.col(pl.Int64).cast(pl.Int32))
+    whole = whole.with_columns(*numbers, pl.col(pl.Int64).exclude("seed").cast(pl.Int32))
     with replacing(file) as temporary:
         whole.write_parquet(temporary, compression="zstd", compression_level=19)
 

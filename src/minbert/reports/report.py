@@ -76,10 +76,11 @@ class Report:
         return {name: groups[name] for name in have[:2]}
 
     def _heads(self, task: str) -> Groups:
-        """A group for each head that the task has."""
+        """A group for each head that the task was trained with, of the main question's where one has it."""
         heads: dict[str, str] = {}
-        for name, group in self.lead.groups.items():
-            if task in group[0].answers and group[0].updates:
+        for name in [*self._main_rows(), *self.lead.groups]:
+            group = self.lead.groups[name]
+            if group[0].batches.get(task) and task in group[0].answers:
                 heads.setdefault(str(group[0].recipe.tasks[task].head), name)
         return {name: self.lead.groups[name] for name in heads.values() or [self.final]}
 

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from minbert import comparison
-from minbert.changes import keys_of
 from minbert.comparison import SEEDS_NEEDED, Churn
 from minbert.data import Reading
 from minbert.errors import counted
@@ -144,16 +143,21 @@ def training(groups: Groups) -> str:
     return "\n\n".join(parts)
 
 
-OF_TASKS = ("head", "pooling", "weight", "class_weights", "shares_head")
+OF_TASKS = ("head", "pooling", "loss", "weight", "class_weights", "shares_head")
 """A task's keys that say how it is trained; the others say where its data are and how they are read."""
 ALWAYS_TOLD = ("encoder", "gradients.method", "optimizer.lr", "optimizer.warmup", "optimizer.decay")
 
 
 def _keys_of_training(recipe: Recipe) -> dict[str, Any]:
-    def counts(key: str) -> bool:
-        return key.rpartition(".")[2] in OF_TASKS if key.startswith("tasks.") else key not in ("name", "seed")
-
-    return {key: value for key, value in keys_of(recipe).items() if counts(key)}
+    """The value of each key that says how was trained, whole where it is a table itself; `optimizer.lr` for one."""
+    keys: dict[str, Any] = {}
+    for key, value in recipe.model_dump(exclude={"name", "seed", "control", "track"}).items():
+        if key == "tasks":
+            for task, of_task in value.items():
+                keys |= {f"tasks.{task}.{last}": of_task[last] for last in OF_TASKS}
+        else:
+            keys |= {f"{key}.{last}": one for last, one in value.items()} if isinstance(value, dict) else {key: value}
+    return keys
 
 
 def _default(key: str) -> str:
