@@ -46,8 +46,8 @@ CLAIMS_BEGIN = """# Claims
 A source is a TOML file: sentences about groups of runs, each with what must hold for it to hold. `minbert report RUNS
 --output DIR --source FILE` lays the runs beside it and calls each claim *supported* where all that it needs is shown,
 *contradicted* where the opposite of a part is, else *undecided*; with fewer than three seeds a group the most that is
-said is *undecided (seeds)*, but for what must "never" happen. A claim whose runs are not there is *not run*. All claims'
-tests are one family for Holm's correction.
+said is *undecided (seeds)*, but for what must "never" happen. A claim whose runs are not there is *not run*. All
+claims' tests are one family for Holm's correction.
 
 A group is a recipe's name, with all of its seeds. A small one, of two recipes called SUM and SURGERY and the tasks mood
 and near:
