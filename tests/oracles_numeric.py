@@ -72,20 +72,27 @@ def pcgrad(gradients: Sequence[Tensor], orders: Sequence[Sequence[int]]) -> list
 
 
 def multi_bootstrap(
-    left: Sequence[Answers], right: Sequence[Answers], draws: int, generator: np.random.Generator
+    left: Sequence[Answers],
+    right: Sequence[Answers],
+    draws: int,
+    generator: np.random.Generator,
+    same_seeds: bool = False,
 ) -> NDArray[np.float64]:
-    """The Multi-Bootstrap of Sellam et al. (2022) for two unpaired arms, one draw and one seed at a time.
+    """The Multi-Bootstrap of Sellam et al. (2022) for two arms, one draw and one seed at a time.
 
-    The seeds' part, picked seeds less all seeds on the same examples, is widened by sqrt(S / (S - 1)).
+    The seeds' part, picked seeds less all seeds on the same examples, is widened by sqrt(S / (S - 1)). Arms of the same
+    seeds pick the same ones.
     """
     found = []
     for _ in range(draws):
         rows = [generator.integers(0, len(task.labels), len(task.labels)) for task in left]
-        arms = []
+        arms: list[float] = []
         for arm in (left, right):
             S = len(arm[0].predictions)
             of_seeds = [sum(literal_scores(arm, rows, s)) for s in range(S)]
-            of_picked = [of_seeds[generator.integers(S)] for _ in range(S)]
+            if not (same_seeds and arms):
+                picked = [int(generator.integers(S)) for _ in range(S)]
+            of_picked = [of_seeds[s] for s in picked]
             all_seeds = sum(of_seeds) / S
             arms.append(all_seeds + math.sqrt(S / (S - 1)) * (sum(of_picked) / S - all_seeds))
         found.append(arms[0] - arms[1])
@@ -100,14 +107,15 @@ def literal_scores(arm: Sequence[Answers], rows: Sequence[NDArray[np.int64]], s:
     ]
 
 
-def satterthwaite(left: Sequence[Answers], right: Sequence[Answers], error: float) -> float:
+def satterthwaite(left: Sequence[Answers], right: Sequence[Answers], error: float, same_seeds: bool = False) -> float:
     """Degrees of freedom of a standard error, written out."""
-    bottom = 0.0
+    arms = []
     for arm in (left, right):
         S = len(arm[0].predictions)
-        sums = [sum(METRICS[task.metric](task.predictions[s], task.labels) or 0.0 for task in arm) for s in range(S)]
-        bottom += (statistics.variance(sums) / S) ** 2 / (S - 1)
-    return error**4 / bottom
+        arms.append([sum(METRICS[t.metric](t.predictions[s], t.labels) or 0.0 for t in arm) for s in range(S)])
+    if same_seeds:
+        arms = [[one - other for one, other in zip(*arms, strict=True)]]
+    return error**4 / sum((statistics.variance(sums) / len(sums)) ** 2 / (len(sums) - 1) for sums in arms)
 
 
 def holm_rejects(ps: Sequence[float], level: float) -> list[bool]:

@@ -6,7 +6,7 @@ Letters: S seeds an arm (the runs of one method), n examples, D draws.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any, Literal
 
 import numpy as np
@@ -106,11 +106,12 @@ class SeedEffect:
 
 @dataclass(frozen=True)
 class Churn:
-    """How far single answers differ between two arms: means over all pairs of a left and a right seed.
+    """How far single answers differ between two arms: means over pairs of a left and a right run.
 
-    Of classes, `changed` is the share of examples with another answer, `gained` of those right in left alone, `lost`
-    in right alone. Of scores, `changed` is the mean absolute difference, and `gained` and `lost` are None.
-    `reseeded` is `changed` between two seeds of one arm; None where neither arm has two.
+    The pairs are those of one seed where both arms have the same seeds, else all. Of classes, `changed` is the share of
+    examples with another answer, `gained` of those right in left alone, `lost` in right alone. Of scores, `changed` is
+    the mean absolute difference, and `gained` and `lost` are None. `reseeded` is `changed` between two seeds of one
+    arm; None where neither arm has two.
     """
 
     changed: float
@@ -120,27 +121,39 @@ class Churn:
 
 
 def difference(
-    left: Sequence[Answers], right: Sequence[Answers], draws: int = 10_000, seed: int = 0, over_seeds: bool = True
+    left: Sequence[Answers],
+    right: Sequence[Answers],
+    draws: int = 10_000,
+    seed: int = 0,
+    over_seeds: bool = True,
+    same_seeds: bool = False,
 ) -> Difference:
     """Left minus right: see `contrast`."""
-    return contrast([(1, left), (-1, right)], draws, seed, over_seeds)
+    return contrast([(1, left), (-1, right)], draws, seed, over_seeds, same_seeds)
 
 
 def contrast(
-    arms: Sequence[tuple[float, Sequence[Answers]]], draws: int = 10_000, seed: int = 0, over_seeds: bool = True
+    arms: Sequence[tuple[float, Sequence[Answers]]],
+    draws: int = 10_000,
+    seed: int = 0,
+    over_seeds: bool = True,
+    same_seeds: bool = False,
 ) -> Difference:
     """A sum of arms, each times its factor, with the Multi-Bootstrap (Sellam et al. 2022): see `Difference`.
 
     In every draw each task's examples are resampled, the same in all arms, and each arm picks its seeds on its own, the
-    same ones for all tasks. A few seeds picked again cannot lie far apart, and their deviation is itself a guess: where
+    same ones for all tasks. With `same_seeds` run s of every arm has the same seed: such runs share initial heads, data
+    order and dropout, so arms are not independent, and all of them pick the same seeds (the paper's paired case). A few
+    seeds picked again cannot lie far apart, and their deviation is itself a guess: where
     it matters the draws are too sure. So interval and p are no sharper than Student's t with the same standard error
-    makes them, its degrees of freedom by Satterthwaite (1946): S - 1 of an arm where seeds are all of the variance, and
-    the more, the more of it the examples have.
+    makes them, its degrees of freedom by Satterthwaite (1946): S - 1 of an arm, or of all paired ones together, where
+    seeds are all of the variance, and the more, the more of it the examples have.
 
     `over_seeds=False` keeps all seeds: sharper, and too sure where seeds have an effect common to all examples. Where
     they have none, the whole errs on the other side: up to sqrt(3) times the standard error.
     """
     seeds = tuple(num_seeds(arm) for _, arm in arms)
+    assert not same_seeds or len(set(seeds)) == 1
     arms = sorted(arms, key=lambda arm: _bytes(arm[1]))  # in any order the same draws, so that only signs change
     factors, answers = [factor for factor, _ in arms], [arm for _, arm in arms]
     tasks = [_joined(of_task) for of_task in zip(*answers, strict=True)]
@@ -157,8 +170,10 @@ def contrast(
         return Difference(
             value, percentile_interval(d, 0.05), percentile_interval(d, 0.10), _p(d), float(d.std(ddof=1)), seeds
         )
+    if same_seeds:  # what each seed makes of the whole contrast, as one arm
+        scores, drawn, factors = [np.tensordot(factors, scores, 1)], [np.tensordot(factors, drawn, 1)], [1.0]
     d = np.tensordot(
-        factors, [over_picked_seeds(arm, stream) for arm, stream in zip(drawn, streams[len(tasks) :], strict=True)], 1
+        factors, [over_picked_seeds(arm, stream) for arm, stream in zip(drawn, streams[len(tasks) :], strict=False)], 1
     )
     error = float(d.std(ddof=1))
     parts = [(factor**2 * of.var(ddof=1) / len(of), len(of)) for factor, of in zip(factors, scores, strict=True)]
@@ -294,8 +309,13 @@ def verdict(found: Difference, adjusted_p: float | None, level: float = LEVEL) -
     return "no difference above 0.01" if low >= -MARGIN and high <= MARGIN else "undecided"
 
 
-def seed_effect(arm: Sequence[Answers], draws: int = 2_000, seed: int = 0) -> SeedEffect:
+def seed_effect(
+    arm: Sequence[Answers], less: Sequence[Answers] | None = None, draws: int = 2_000, seed: int = 0
+) -> SeedEffect:
     """Whether the seeds of an arm, at least two, have an effect common to all examples.
+
+    With `less`, an arm of the same seeds, on the difference of the two, seed by seed: there what a seed does to both
+    arms alike is gone.
 
     Without one, half of the variance over examples of two seeds' difference is that of a seed's score; for an accuracy
     it is d / 2n, d the share of examples that one seed has right and the other wrong. The ratio of the two variances
@@ -303,9 +323,12 @@ def seed_effect(arm: Sequence[Answers], draws: int = 2_000, seed: int = 0) -> Se
     """
     S = num_seeds(arm)
     assert S > 1
-    drawn = _drawn_scores(arm, draws, np.random.default_rng(seed).spawn(len(arm)))
+    tasks = arm if less is None else [_joined(of_task) for of_task in zip(arm, less, strict=True)]
+    drawn, scores = _drawn_scores(tasks, draws, np.random.default_rng(seed).spawn(len(arm))), seed_scores(tasks)
+    if less is not None:
+        drawn, scores = drawn[:, :S] - drawn[:, S:], scores[:S] - scores[S:]
     expected = float(np.mean([(drawn[:, s] - drawn[:, t]).var() / 2 for s, t in combinations(range(S), 2)]))
-    observed = float(seed_scores(arm).var(ddof=1))
+    observed = float(scores.var(ddof=1))
     if expected < NO_VARIANCE:
         p = float(observed < NO_VARIANCE)
     else:
@@ -313,12 +336,16 @@ def seed_effect(arm: Sequence[Answers], draws: int = 2_000, seed: int = 0) -> Se
     return SeedEffect(math.sqrt(observed), math.sqrt(expected), p)
 
 
-def churn(left: Answers, right: Answers) -> Churn:
-    """How many answers two arms, and two seeds of one arm, do not share."""
+def churn(left: Answers, right: Answers, same_seeds: bool = False) -> Churn:
+    """How many answers two arms, and two seeds of one arm, do not share.
+
+    With `same_seeds` row s of both has the same seed, and only such runs are set beside each other.
+    """
     assert left.metric == right.metric
     assert np.array_equal(left.labels, right.labels)
     are_scores = left.metric in CORRELATIONS
-    between = [(one, other) for one in left.predictions for other in right.predictions]
+    pairs = zip(left.predictions, right.predictions, strict=True) if same_seeds else None
+    between = list(pairs or product(left.predictions, right.predictions))
     within = [pair for arm in (left, right) for pair in combinations(arm.predictions, 2)]
 
     def apart(pairs: Sequence[tuple[Numbers, Numbers]]) -> float:

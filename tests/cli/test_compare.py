@@ -64,6 +64,7 @@ def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytes
         ("kept", "kept", [], "kept holds 2 groups of runs; pass --results kept and name one, such as better"),
         ("nowhere", "kept", [], "nowhere holds no complete run and no results"),
         ("better", "worse", ["--results", "kept"], "pass --data DIR with that file"),
+        ("better", "better", ["--results", "kept", "--data", "data"], "better, seed 1; better, seed 2"),
         (
             "better",
             "worse",

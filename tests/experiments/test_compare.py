@@ -46,6 +46,45 @@ def test_an_a_a_pair_is_no_difference_anywhere() -> None:
     assert line.churn.changed == pytest.approx(line.churn.reseeded, abs=0.03)
 
 
+def paired(accuracy: float, better: float, seeds: int = 5) -> list[list[Result]]:
+    """Groups B and A of the same seeds, whose runs differ in little but that A has a few more right."""
+    groups: list[list[Result]] = [[], []]
+    for seed in range(1, seeds + 1):
+        generator = np.random.default_rng(seed)
+        of_seed = accuracy + generator.normal(0, 0.03)  # what the seed does to both
+        base = answered(MOOD, of_seed, generator)
+        grown = np.where(generator.random(N) < better / (1 - of_seed), MOOD.labels, base)
+        for group, name, answers in zip(groups, "BA", (base, grown), strict=True):
+            group.append(result(MOOD, name, seed, answers))
+    return groups
+
+
+def test_runs_of_the_same_seeds_are_paired() -> None:
+    """So that a difference far below what seeds do to both groups is found, on all of dev and on parts."""
+    base, grown = paired(0.6, 0.02)
+    found = compare(grown, base, DEV)
+    (line,) = found.scores
+    assert line.verdict == "better"
+    assert line.difference.value == pytest.approx(0.02, abs=0.01)
+    assert line.paired_effect is not None
+    assert all(effect and line.paired_effect.deviation < effect.deviation / 4 for effect in line.seed_effects)
+    assert line.sharper is not None, "what a seed does to both groups is no reason against it"
+    assert line.churn is not None
+    assert line.churn.changed < 0.03
+    assert (line.churn.reseeded or 0) > 0.3
+    assert "better" in {part.verdict for part in found.slices}
+    apart = compare([replace(one, seed=one.seed + 100) for one in grown], base, DEV)
+    assert apart.scores[0].verdict == "undecided"
+    assert apart.scores[0].paired_effect is None
+    assert compare(grown[:4], base, DEV).scores[0].paired_effect is None, "not the same seeds"
+
+
+def test_a_run_is_not_compared_with_itself() -> None:
+    group = group_of(MOOD, "A", 0.6, 1, 3)
+    with pytest.raises(RunError, match="A, seed 2; A, seed 3 are on both sides; name runs that are not on the other"):
+        compare(group, group[1:], DEV)
+
+
 def test_a_planted_weakness_is_found_in_its_part_alone() -> None:
     weak = np.where(NEGATED, 0.4, 0.7)
     found = compare(group_of(MOOD, "A", 0.7, 1, 4), group_of(MOOD, "B", weak, 11, 4), DEV)

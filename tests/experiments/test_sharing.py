@@ -325,10 +325,12 @@ def test_delta_m_is_the_mean_relative_gain_in_percent() -> None:
     assert delta_m(alone, alone, draws=1000).value == 0
 
 
-def test_delta_m_has_the_interval_of_a_literal_multi_bootstrap() -> None:
+@pytest.mark.parametrize("same_seeds", [False, True])
+def test_delta_m_has_the_interval_of_a_literal_multi_bootstrap(same_seeds: bool) -> None:
     generator = np.random.default_rng(0)
     together = {"a": scored([0.5, 0.6, 0.7], 60), "b": scored([0.6, 0.65, 0.6], 60)}
-    alone = {"a": scored([0.4, 0.5, 0.55, 0.6], 60, 1), "b": scored([0.7, 0.8, 0.9], 60, 1)}
+    of_a = [0.4, 0.5, 0.6] if same_seeds else [0.4, 0.5, 0.55, 0.6]
+    alone = {"a": scored(of_a, 60, 1), "b": scored([0.7, 0.8, 0.9], 60, 1)}
     draws = []
     for _ in range(1500):
         picked = generator.integers(0, 3, 3)
@@ -336,7 +338,7 @@ def test_delta_m_has_the_interval_of_a_literal_multi_bootstrap() -> None:
         for name, one in alone.items():
             rows = generator.integers(0, 60, 60)
             means = []
-            for answers, chosen in ((together[name], picked), (one, None)):
+            for answers, chosen in ((together[name], picked), (one, picked if same_seeds else None)):
                 S = len(answers.predictions)
                 seeds = generator.integers(0, S, S) if chosen is None else chosen
                 each = [METRICS["accuracy"](row[rows], answers.labels[rows]) or 0.0 for row in answers.predictions]
@@ -344,13 +346,25 @@ def test_delta_m_has_the_interval_of_a_literal_multi_bootstrap() -> None:
                 means.append(over_all + math.sqrt(S / (S - 1)) * (over_picked - over_all))
             gains.append(100 * (means[0] - means[1]) / means[1])
         draws.append(np.mean(gains))
-    found = delta_m(together, alone)
+    found = delta_m(together, alone, same_seeds=same_seeds)
     assert found.interval is not None
     low, high = np.quantile(draws, [0.025, 0.975])
     # Student's t makes it as wide as the draws, or wider, and with seeds few it is not twice as wide
     assert found.interval.low < low + 0.05 * (high - low)
     assert found.interval.high > high - 0.05 * (high - low)
     assert high - low < 1.05 * (found.interval.high - found.interval.low) < 2 * (high - low)
+
+
+def test_delta_m_of_runs_of_the_same_seeds_leaves_out_what_a_seed_does_to_both() -> None:
+    """Each seed gains a tenth, whatever it starts from."""
+    alone = scored([0.4, 0.5, 0.6, 0.7], 1000)
+    together = scored([0.44, 0.55, 0.66, 0.77], 1000)  # wrong on the first of the same rows
+    paired, apart = (delta_m({"a": together}, {"a": alone}, same_seeds=same) for same in (True, False))
+    assert paired.value == apart.value == pytest.approx(10)
+    assert paired.interval is not None
+    assert apart.interval is not None
+    assert apart.interval.low < 0
+    assert 6 < paired.interval.low < paired.interval.high < 14
 
 
 def test_where_one_task_has_no_spread_alone_delta_m_is_the_difference_in_percent_of_it() -> None:

@@ -14,10 +14,12 @@ from minbert.cli.use import JsonOption
 from minbert.errors import RunError, counted, near
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from minbert.experiments.compare import Comparison
-    from minbert.experiments.results import Group
+    from minbert.experiments.results import Group, Result
     from minbert.metrics import Interval
 
 GroupArgument = Annotated[
@@ -38,9 +40,15 @@ def compare(
     """Difference of two groups of runs on dev: intervals over seeds and examples, verdicts, and where it lies."""
     from minbert.cli import show
     from minbert.experiments.compare import compare as compare_groups
+    from minbert.experiments.compare import have_same_seeds
     from minbert.experiments.devsets import dev_sets
+    from minbert.experiments.loading import load_results
 
-    one, other = _group(left, results), _group(right, results)
+    if results is None:
+        one, other = _group_in(left), _group_in(right)
+    else:
+        kept = load_results(results)
+        one, other = (_group_among(kept, name, results) for name in (left, right))
     found = compare_groups(one, other, dev_sets([*one, *other], data), column)
     if as_json:
         print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
@@ -48,6 +56,8 @@ def compare(
     for group in (one, other):
         seeds = ", ".join(str(result.seed) for result in group)
         show.results.print(f"{group[0].group}: {counted(len(group), 'run')}, seed {seeds}", soft_wrap=True)
+    if have_same_seeds(one, other):
+        show.results.print("The runs of a seed are paired: they share initial heads, order of the data, and dropout.")
     show.results.print()
     for part in (_scores_table(found), _precision_table(found), _answers_table(found), _slices_table(found)):
         show.results.print(part)
@@ -56,21 +66,28 @@ def compare(
         show.results.print(f"  {difference}", soft_wrap=True)
 
 
-def _group(name: str, results: Path | None) -> Group:
-    """The complete runs of one group, in a folder of their own or among kept results."""
+def _group_in(folder: str) -> Group:
+    """The complete runs of the one group in a folder."""
     from minbert.experiments.loading import load_results
 
-    found = load_results(Path(name) if results is None else results)
+    found = load_results(Path(folder))
     groups = sorted({result.group for result in found})
-    if results is not None:
-        if name not in groups:
-            raise RunError(f"{results} has no group '{name}'{near(name, groups)}; it has {', '.join(groups)}")
-        return [result for result in found if result.group == name]
     if len(groups) > 1:
         first = next(result.folder for result in found if result.group == groups[0])
-        kept, one = ("", str(first.parent)) if first else (f"pass --results {name} and ", groups[0])
-        raise RunError(f"{name} holds {len(groups)} groups of runs; {kept}name one, such as {one}")
+        kept, one = ("", str(first.parent)) if first else (f"pass --results {folder} and ", groups[0])
+        raise RunError(f"{folder} holds {len(groups)} groups of runs; {kept}name one, such as {one}")
     return found
+
+
+def _group_among(kept: Sequence[Result], name: str, results: Path) -> Group:
+    """A group of kept results, by its name, or by the end of it where no other's name ends so."""
+    groups = sorted({result.group for result in kept})
+    meant = [group for group in groups if group == name] or [group for group in groups if group.endswith(f"/{name}")]
+    if len(meant) > 1:
+        raise RunError(f"{results} has {len(meant)} groups of that name; name one of {', '.join(meant)}")
+    if not meant:
+        raise RunError(f"{results} has no group '{name}'{near(name, groups)}; it has {', '.join(groups)}")
+    return [result for result in kept if result.group == meant[0]]
 
 
 def _scores_table(found: Comparison) -> Table:
@@ -97,13 +114,17 @@ def _precision_table(found: Comparison) -> Table:
     """How small a difference could show, and whether seeds differ more than their single answers explain."""
     from minbert.cli.show import number, table
 
-    rows = []
+    rows, are_paired = [], any(line.paired_effect for line in found.scores)
     for line in found.scores:
-        effects = [f"{one.deviation:.3f} / {one.expected:.3f}" if one else "" for one in line.seed_effects]
+        effects = [
+            f"{one.deviation:.3f} / {one.expected:.3f}" if one else ""
+            for one in (*line.seed_effects, *([line.paired_effect] if are_paired else []))
+        ]
         smallest = line.smallest_visible
         sharper = "" if line.sharper is None else interval(line.sharper.interval)
         rows.append([line.score, "" if smallest is None else number(smallest), *effects, sharper])
-    columns = ("score", "smallest\nvisible", "sd of seeds,\nleft", "sd of seeds,\nright", "95 % interval,\nseeds kept")
+    columns = ["score", "smallest\nvisible", "sd of seeds,\nleft", "sd of seeds,\nright"]
+    columns += [*(["sd of left − right,\nseed by seed"] if are_paired else []), "95 % interval,\nseeds kept"]
     return table("How sharp the view is (sd: found / if answers changed one by one)", columns, rows)
 
 

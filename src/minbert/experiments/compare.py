@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -24,7 +24,7 @@ from minbert.comparison import (
     seed_effect,
     verdict,
 )
-from minbert.errors import DataError, RunError, near, shown
+from minbert.errors import DataError, RunError, near, several, shown
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import ABOUT, Group
 from minbert.experiments.slices import SMALLEST, Slice, columns, slices
@@ -42,9 +42,10 @@ class ScoreLine:
     """One score of both groups, the mean over seeds of each, and what their difference is worth.
 
     A mean is None where no seed has the score. `smallest_visible` is the true difference that would be found four times
-    in five in this family of tests. `sharper` keeps all seeds and resamples examples alone; it is None where
-    seeds have an effect common to all examples, which `seed_effects` tell of each arm, or there are fewer than
-    `SEEDS_TO_TELL`.
+    in five in this family of tests. `seed_effects` tell whether seeds have an effect common to all examples, in each
+    arm, and `paired_effect` in the difference seed by seed, where both arms have the same seeds. `sharper` keeps all
+    seeds and resamples examples alone; it is None where such an effect shows in what is compared, or there are fewer
+    seeds than `SEEDS_TO_TELL`.
     """
 
     score: str
@@ -57,6 +58,7 @@ class ScoreLine:
     smallest_visible: float | None
     sharper: Difference | None
     seed_effects: tuple[SeedEffect | None, SeedEffect | None]
+    paired_effect: SeedEffect | None
     churn: Churn | None
 
 
@@ -84,18 +86,27 @@ class Comparison:
     differing: list[str]
 
 
+@dataclass(frozen=True)
+class _Case:
+    """One score to compare: one task's answers on both sides, or those of all tasks for the sum."""
+
+    score: str
+    left: list[Answers]
+    right: list[Answers]
+    same_seeds: bool
+
+
 def compare(left: Group, right: Group, dev: Mapping[str, DevSet], column: str | None = None) -> Comparison:
     """Every score that both groups have, their sum where they have the same tasks, and every part of dev.
 
-    The scores are one family for Holm's correction, the parts another.
+    The scores are one family for Holm's correction, the parts another. Raises RunError where a run is on both sides.
     """
-    one, other = _arms(left, right, dev)
-    of_tasks = {name: slices(dev[name], column) for name in one}
-    if column is not None and not any(part.kind == column for parts in of_tasks.values() for part in parts):
-        raise DataError(_unfit(column, [dev[name] for name in one]))
-    parts = _slice_lines(one, other, of_tasks)
     (scores,) = compare_scores([(left, right)], dev)
-    return Comparison(left[0].group, right[0].group, scores, parts, differing(left, right))
+    cases = [case for case in _cases(left, right, dev) if case.score != SUM]
+    of_tasks = {case.score: slices(dev[case.score], column) for case in cases}
+    if column is not None and not any(part.kind == column for parts in of_tasks.values() for part in parts):
+        raise DataError(_unfit(column, [dev[case.score] for case in cases]))
+    return Comparison(left[0].group, right[0].group, scores, _slice_lines(cases, of_tasks), differing(left, right))
 
 
 def _unfit(column: str, dev: Sequence[DevSet]) -> str:
@@ -114,20 +125,35 @@ def compare_scores(
     pairs: Sequence[tuple[Group, Group]], dev: Mapping[str, DevSet], not_run: int = 0
 ) -> list[list[ScoreLine]]:
     """The scores of each pair of groups; those of all pairs, and so many not run, are one family for Holm."""
-    found = [
-        _measured(*_arms(left, right, dev), left[0].answers.keys() == right[0].answers.keys()) for left, right in pairs
-    ]
-    ps = [line.difference.p for lines in found for line in lines]
+    cases = [_cases(left, right, dev) for left, right in pairs]
+    found = [[difference(case.left, case.right, same_seeds=case.same_seeds) for case in of_pair] for of_pair in cases]
+    ps = [one.p for of_pair in found for one in of_pair]
     adjusted, family = iter(holm(ps, not_run)), len(ps) + not_run
-    return [[_in_family(line, next(adjusted), family) for line in lines] for lines in found]
+    return [
+        [_line(case, one, next(adjusted), family) for case, one in zip(*of_pair, strict=True)]
+        for of_pair in zip(cases, found, strict=True)
+    ]
 
 
-def _arms(left: Group, right: Group, dev: Mapping[str, DevSet]) -> tuple[dict[str, Answers], dict[str, Answers]]:
-    """What both groups answered on the tasks that they have in common."""
+def _cases(left: Group, right: Group, dev: Mapping[str, DevSet]) -> list[_Case]:
+    """One for each task that both groups have, and one for the sum of several where that means the same in both."""
+    names = [{(result.group, result.seed, result.folder) for result in group} for group in (left, right)]
+    if both := sorted(f"{group}, seed {seed}" for group, seed, _ in names[0] & names[1]):
+        raise RunError(f"{several(both)} are on both sides; name runs that are not on the other")
     tasks = [name for name in left[0].answers if name in right[0].answers]
     if not tasks:
         raise RunError(f"{left[0].group} and {right[0].group} have no task in common that was scored on dev")
-    return answers_of(left, dev, tasks), answers_of(right, dev, tasks)
+    one, other = answers_of(left, dev, tasks), answers_of(right, dev, tasks)
+    same_seeds = have_same_seeds(left, right)
+    cases = [_Case(name, [one[name]], [other[name]], same_seeds) for name in tasks]
+    if len(tasks) > 1 and left[0].answers.keys() == right[0].answers.keys():
+        cases.append(_Case(SUM, list(one.values()), list(other.values()), same_seeds))
+    return cases
+
+
+def have_same_seeds(*groups: Group) -> bool:
+    """Whether run s of every group has the same seed, and with it initial heads, order of the data, and dropout."""
+    return len({tuple(result.seed for result in group) for group in groups}) == 1
 
 
 def answers_of(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> dict[str, Answers]:
@@ -142,40 +168,27 @@ def answers_of(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) ->
     }
 
 
-def _measured(left: Mapping[str, Answers], right: Mapping[str, Answers], have_one_sum: bool) -> list[ScoreLine]:
-    """A line for each task, and one for the sum of several where that means the same on both sides; no verdicts yet."""
-    lines = [_line(name, left[name].metric, [left[name]], [right[name]]) for name in left]
-    lines = [replace(line, churn=churn(left[line.score], right[line.score])) for line in lines]
-    is_sum = have_one_sum and len(left) > 1
-    return lines + ([_line(SUM, "", list(left.values()), list(right.values()))] if is_sum else [])
-
-
-def _line(score: str, metric: str, left: Sequence[Answers], right: Sequence[Answers]) -> ScoreLine:
+def _line(case: _Case, found: Difference, adjusted_p: float | None, family: int) -> ScoreLine:
+    left, right = case.left, case.right
     effects = _seed_effect(left), _seed_effect(right)
-    found = difference(left, right)
+    paired_effect = seed_effect(left, right) if case.same_seeds and num_seeds(left) > 1 else None
+    may_matter = [paired_effect] if case.same_seeds else effects
     is_sharper = found.p is not None and min(found.seeds) >= SEEDS_TO_TELL
-    is_sharper &= not any(effect and effect.is_visible for effect in effects)
+    is_sharper &= not any(effect and effect.is_visible for effect in may_matter)
+    sharper = difference(left, right, over_seeds=False, same_seeds=case.same_seeds) if is_sharper else None
     return ScoreLine(
-        score=score,
-        metric=metric,
+        score=case.score,
+        metric="" if case.score == SUM else left[0].metric,
         left=mean_score(left),
         right=mean_score(right),
         difference=found,
-        adjusted_p=found.p,
-        verdict=verdict(found, found.p),
-        smallest_visible=found.smallest_visible(),
-        sharper=difference(left, right, over_seeds=False) if is_sharper else None,
-        seed_effects=effects,
-        churn=None,
-    )
-
-
-def _in_family(line: ScoreLine, adjusted_p: float | None, family: int) -> ScoreLine:
-    return replace(
-        line,
         adjusted_p=adjusted_p,
-        verdict=verdict(line.difference, adjusted_p),
-        smallest_visible=line.difference.smallest_visible(family),
+        verdict=verdict(found, adjusted_p),
+        smallest_visible=found.smallest_visible(family),
+        sharper=sharper,
+        seed_effects=effects,
+        paired_effect=paired_effect,
+        churn=None if case.score == SUM else churn(left[0], right[0], case.same_seeds),
     )
 
 
@@ -183,20 +196,21 @@ def _seed_effect(arm: Sequence[Answers]) -> SeedEffect | None:
     return seed_effect(arm) if num_seeds(arm) > 1 else None
 
 
-def _slice_lines(
-    left: Mapping[str, Answers], right: Mapping[str, Answers], parts: Mapping[str, Sequence[Slice]]
-) -> list[SliceLine]:
+def _slice_lines(cases: Sequence[_Case], parts: Mapping[str, Sequence[Slice]]) -> list[SliceLine]:
     places = [
-        (name, part)
-        for name, of_task in parts.items()
-        for part in of_task
-        if not (left[name].metric in CORRELATIONS and is_constant(left[name].labels[part.members]))
+        (case, part)
+        for case in cases
+        for part in parts[case.score]
+        if not (case.left[0].metric in CORRELATIONS and is_constant(case.left[0].labels[part.members]))
     ]
-    found = [difference([within(left[name], part)], [within(right[name], part)]) for name, part in places]
+    found = [
+        difference([within(case.left[0], part)], [within(case.right[0], part)], same_seeds=case.same_seeds)
+        for case, part in places
+    ]
     adjusted = holm([one.p for one in found])
     return [
-        SliceLine(name, part.kind, part.name, int(part.members.sum()), one, p, verdict(one, p))
-        for (name, part), one, p in zip(places, found, adjusted, strict=True)
+        SliceLine(case.score, part.kind, part.name, int(part.members.sum()), one, p, verdict(one, p))
+        for (case, part), one, p in zip(places, found, adjusted, strict=True)
     ]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from minbert.comparison import LEVEL, MARGIN, SEEDS_NEEDED, Answers, contrast, holm, lacks_a_score, seed_scores
 from minbert.errors import DataError, near, shown
-from minbert.experiments.compare import SUM, answers_of, differing
+from minbert.experiments.compare import SUM, answers_of, differing, have_same_seeds
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Group, Groups, Result
 from minbert.experiments.slices import NUMBERS, slices
@@ -131,7 +131,7 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
     arms = [(float(factor), _answers(need, groups[name], dev, tasks)) for name, factor in factors.items()]
     if need.statistic != "metric" and any(lacks_a_score(arm) for _, arm in arms):
         return test
-    found = contrast(arms)
+    found = contrast(arms, same_seeds=have_same_seeds(*(groups[name] for name in factors)))
     of_seeds = tuple(seed_scores(arms[0][1]).tolist())
     return replace(
         test, value=found.value, interval=found.interval, interval_90=found.interval_90, p=found.p, of_seeds=of_seeds
