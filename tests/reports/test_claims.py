@@ -46,6 +46,7 @@ def judged(needs: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[Res
         ({"left": ["low"], "right": ["high"], "direction": "lower"}, "supported"),
         ({"left": ["low"], "right": ["low-again"]}, "undecided"),
         ({"right": ["low"], "direction": "equal"}, "contradicted"),
+        ({"left": ["low"], "right": ["low-again"], "direction": "equal"}, "undecided"),
         ({"right": ["low"], "direction": "not higher"}, "contradicted"),
         ({"left": ["low"], "right": ["high"], "direction": "not higher"}, "supported"),
         ({"right": ["low"], "between": [0.05, 0.25]}, "supported"),
@@ -157,11 +158,58 @@ def test_a_requirement_with_a_key_that_would_not_count_is_refused(need: dict[str
 def test_a_family_of_claims_needs_more_of_each() -> None:
     """One difference that shows alone, and is lost among many that do not."""
     groups = {"high": group_of(MOOD, "high", 0.6, 1, 4), "low": group_of(MOOD, "low", 0.545, 11, 4)}
-    claim = Claim.model_validate(
-        {"name": "a", "says": "A.", "needs": [{"left": ["high"], "right": ["low"], "scores": ["mood"]}]}
-    )
-    assert judge([claim], groups, DEV)[0].judgement == "supported"
-    assert judge([claim] * 60, groups, DEV)[0].judgement == "undecided"
+    groups |= {f"low-{number}": groups["low"] for number in range(60)}
+    claims = [
+        Claim.model_validate(
+            {"name": "a", "says": "A.", "needs": [{"left": ["high"], "right": [right], "scores": ["mood"]}]}
+        )
+        for right in groups
+        if right != "high"
+    ]
+    assert judge(claims[:1], groups, DEV)[0].judgement == "supported"
+    assert judge(claims[:60], groups, DEV)[0].judgement == "undecided"
+
+
+def test_a_difference_that_is_asked_for_again_is_one_test() -> None:
+    """In any direction and turned about; of another score, statistic or part it is another."""
+    groups = {"high": group_of(MOOD, "high", 0.6, 1, 4), "low": group_of(MOOD, "low", 0.545, 11, 4)}
+    asked = {"left": ["high"], "right": ["low"], "scores": ["mood"]}
+    again = [asked | {"direction": "equal"}, {"left": ["low"], "right": ["high"], "scores": ["mood"]}]
+    others = [asked | {"part": "with negation"}, asked | {"statistic": "mean"}]
+
+    def first_of(needs: Sequence[Mapping[str, Any]]) -> float | None:
+        claims = [Claim.model_validate({"name": "a", "says": "A.", "needs": [need]}) for need in needs]
+        return judge(claims, groups, DEV)[0].findings[0].smallest_visible
+
+    assert first_of([asked]) == first_of([asked, *again, asked])
+    assert (first_of([asked]) or 1) < (first_of([asked, *others]) or 0)
+
+
+def test_groups_of_the_same_seeds_are_paired() -> None:
+    """Of a difference of differences too: what a seed does to all four groups is no part of it."""
+    groups: dict[str, list[Result]] = {name: [] for name in ("a", "b", "c", "d")}
+    for seed in range(1, 5):
+        generator = np.random.default_rng(seed)
+        of_seed = generator.random(N) < 0.6 + generator.normal(0, 0.05)
+        for name, group in groups.items():
+            right = of_seed | (generator.random(N) < (0.02 if name == "a" else 0))
+            group.append(result(MOOD, name, seed, np.where(right, MOOD.labels, (MOOD.labels + 1) % 3)))
+    need = {"left": ["a", "d"], "right": ["b", "c"]}
+    assert judged([need], groups).judgement == "supported"
+    apart = groups | {"d": [replace(one, seed=one.seed + 10) for one in groups["d"]]}
+    assert judged([need], apart).judgement == "undecided"
+
+
+def test_that_two_groups_are_equal_can_be_shown() -> None:
+    generator = np.random.default_rng(0)
+    base = [(MOOD.labels + (generator.random(N) < 0.3)) % 3 for _ in range(3)]
+    groups: dict[str, list[Result]] = {"it": [], "other": []}
+    for seed, answers in enumerate(base):
+        groups["it"].append(result(MOOD, "it", seed, answers))
+        groups["other"].append(result(MOOD, "other", seed, np.where(np.arange(N) == seed, 0, answers)))
+    need = {"left": ["it"], "right": ["other"]}
+    for direction, expected in (("equal", "supported"), ("not higher", "supported"), ("higher", "undecided")):
+        assert judged([need | {"direction": direction}], groups).judgement == expected
 
 
 def test_a_confusion_that_never_happens() -> None:
@@ -209,8 +257,31 @@ def test_a_curve_while_others_train(changes: list[dict[int, float]], need: dict[
 
 
 def test_in_simultaneous_training_every_epoch_trains_every_task() -> None:
-    found = judged([{"left": ["it"], "statistic": "curve"}], {"it": turns([{0: 0.1, 1: 0.3}] * 3, None)})
-    assert found.findings[0].value == pytest.approx(0.2)
+    found = judged([{"left": ["it"], "statistic": "curve"}], {"it": turns([{0: 0.1, 1: 0.3, 2: 0.1}] * 3, None)})
+    assert found.findings[0].value == pytest.approx(0.2), "what the first epoch taught is not counted"
+
+
+def test_a_curve_begins_where_the_task_was_first_trained() -> None:
+    """A head that has learned nothing falls or rises by chance while others train, and then by much in its first."""
+    groups = {"it": turns([{0: -0.2, 1: 0.4, 2: 0.1, 3: -0.1, 4: 0.05}] * 3, ["other", "mood"])}
+    for trained, value in ((False, (0.1 + 0.05) / 2), (True, -0.1)):
+        need = {"left": ["it"], "statistic": "curve", "trained": trained}
+        assert judged([need], groups).findings[0].value == pytest.approx(value)
+
+
+def test_evaluations_amid_epochs_are_no_ends_of_them() -> None:
+    (one,) = turns([{0: 0.1, 1: 0.3, 2: 0.1}], None)
+    training = one.recipe.training.model_copy(update={"evaluate_every": 7})
+    often = replace(one, recipe=one.recipe.model_copy(update={"training": training}))
+    found = judged([{"left": ["it"], "statistic": "curve"}], {"it": [often] * 3})
+    assert (found.judgement, found.findings[0].value) == ("undecided", None)
+
+
+def test_the_curve_of_one_seed_has_no_range() -> None:
+    (one,) = judged([{"left": ["it"], "statistic": "curve"}], {"it": turns([{0: 0.1, 1: 0.3}], None)}).findings
+    assert (one.value, one.interval) == (pytest.approx(0.3), None)
+    two = judged([{"left": ["it"], "statistic": "curve"}], {"it": turns([{0: 0.1, 1: 0.3}, {0: 0.1, 1: 0.1}], None)})
+    assert two.findings[0].interval == pytest.approx((0.1, 0.3))
 
 
 def pairs() -> tuple[DevSet, dict[str, list[Result]]]:
@@ -261,14 +332,14 @@ def test_a_family_does_not_shrink_by_what_is_not_run_and_has_none_that_needs_no_
     """The adjusted p is that of as many tests as were written with a p."""
     groups = {"high": group_of(MOOD, "high", 0.6, 1, 4), "low": group_of(MOOD, "low", 0.545, 11, 4)}
     tested = {"left": ["high"], "right": ["low"], "scores": ["mood"]}
-    not_run, without_p = tested | {"right": ["gone"]}, tested | {"between": [0.0, 1.0]}
+    not_run, without_p = [tested | {"right": [f"gone-{n}"]} for n in range(60)], tested | {"between": [0.0, 1.0]}
 
     def first_of(*needs: dict[str, Any]) -> str:
         claims = [Claim.model_validate({"name": "a", "says": "A.", "needs": [need]}) for need in needs]
         return judge(claims, groups, DEV)[0].judgement
 
     assert first_of(tested) == "supported"
-    assert first_of(tested, *[not_run] * 60) == "undecided"
+    assert first_of(tested, *not_run) == "undecided"
     assert first_of(tested, *[without_p] * 60) == "supported"
 
 
@@ -280,7 +351,11 @@ def test_a_family_does_not_shrink_by_what_is_not_run_and_has_none_that_needs_no_
             r"a claim asks for 'moood' \(did you mean 'mood'\?\), and no run has a task of that name",
         ),
         ({"statistic": "cell", "true": "bad", "predicted": "god"}, "task 'mood' has no class 'god' .*'good'.* claim"),
-        ({"statistic": "gap", "true": "worst", "feature": "overlap"}, "task 'mood' has no class 'worst'"),
+        (
+            {"statistic": "gap", "true": "bad", "feature": "overlap"},
+            "'gap' of task 'mood', which has 3 classes, not two; correct the claim",
+        ),
+        ({"statistic": "precision-recall"}, "'precision-recall' of task 'mood', which has 3 classes, not two"),
     ],
 )
 def test_what_a_claim_asks_for_and_is_not_there_is_named(need: dict[str, Any], fault: str) -> None:
@@ -312,6 +387,20 @@ def test_a_finding_says_what_was_looked_at(need: dict[str, Any], what: str) -> N
     assert judged([need]).findings[0].what == f"mood{what}"
 
 
+def test_classes_are_called_what_the_task_calls_them() -> None:
+    dev, groups = pairs()
+    task = dev.task.model_copy(update={"labels": ["other", "same"]})
+    named = {"same": replace(dev, task=task)}
+    needs = [{"left": ["it"], "scores": ["same"], "statistic": "precision-recall"}]
+    needs += [{"left": ["it"], "scores": ["same"], "statistic": "gap", "true": "other", "feature": "overlap"}]
+    one, other = judged(needs, groups, dev=named).findings
+    assert one.what == "same, precision − recall of same: it"
+    assert other.what == "same, overlap of rows with label other called same − called other: it"
+    single = MOOD.task.model_copy(update={"labels": ["bad", "good"]})
+    with pytest.raises(DataError, match="'gap' of task 'mood', whose examples are single texts, so that they have no"):
+        judged([{"statistic": "gap", "true": "bad", "feature": "overlap"}], dev={"mood": replace(MOOD, task=single)})
+
+
 def test_a_mean_prediction() -> None:
     low, high = ([result(MOOD, "it", s, np.full(N, value)) for s in (1, 2, 3)] for value in (0.0, 1.0))
     found = judged([{"left": ["high"], "right": ["low"], "statistic": "mean"}], {"high": high, "low": low})
@@ -334,6 +423,7 @@ def test_a_mean_prediction() -> None:
         ("title = 'x'\nclaims = 3\n", "toml: claims: Input should be a valid list"),
         ("title = 'x'\nclaims = [3]\n[[contrasts]]\nleft = 'a'\nright = 'b'\n[[contrasts]]\nleft = 'a'\n",
          "toml: claim 1: .*; contrasts 2, right: Field required"),
+        ("title = 'x'\nclaims = [3]\n[[contrasts]]\nleft = 'a'\nright = 'a'\n", "a stands on both sides"),
         ("title = ", "cannot be read"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 Letters: n examples.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from minbert.comparison import LEVEL, MARGIN, SEEDS_NEEDED, Answers, contrast, holm, lacks_a_score, seed_scores
+from minbert.comparison import (
+    LEVEL,
+    MARGIN,
+    SEEDS_NEEDED,
+    Answers,
+    Difference,
+    contrast,
+    holm,
+    lacks_a_score,
+    seed_scores,
+)
 from minbert.errors import DataError, near, shown
 from minbert.experiments.compare import SUM, answers_of, differing, have_same_seeds
 from minbert.experiments.devsets import DevSet
@@ -27,16 +38,18 @@ Judgement = Literal["supported", "contradicted", "undecided", "undecided (seeds)
 
 @dataclass(frozen=True)
 class Finding:
-    """What one requirement came to: the difference with its 95 % interval; of a curve, the range over seeds.
+    """What one requirement came to: the difference with its 95 % interval; of a curve, the range over several seeds.
 
     There is no value where a run is missing, or where what was asked is undefined, as the correlation of one answer to
-    everything. `lacking` are the groups that have no run. `differing` is what else differs between a group on the left
+    everything. `smallest_visible` is the true difference that is found four times in five among all tests; None where
+    no test is made. `lacking` are the groups that have no run. `differing` is what else differs between a group on the left
     and the one on the right that stands at its place, by the pair's name.
     """
 
     what: str
     value: float | None
     interval: Interval | None
+    smallest_visible: float | None
     judgement: Judgement
     lacking: list[str]
     differing: dict[str, list[str]]
@@ -53,23 +66,37 @@ class Judged:
 
 @dataclass(frozen=True)
 class _Test:
-    """One requirement for one score and one pair of sides."""
+    """One requirement for one score and one pair of sides, with what was found where it is run."""
 
     need: Requirement
     score: str
     right: list[str]
-    is_run: bool = False
-    value: float | None = None
-    interval: Interval | None = None
-    interval_90: Interval | None = None
-    p: float | None = None
+    found: Difference | None = None
     of_seeds: tuple[float, ...] = ()
+
+    @property
+    def factors(self) -> dict[str, int]:
+        """How often each group is added: one that is named twice is one arm, not two that are independent."""
+        factors = Counter(self.need.left)
+        factors.subtract(self.right)
+        return dict(factors)
+
+    @property
+    def hypothesis(self) -> tuple[object, ...]:
+        """What the p is of, whatever the direction: the same for a difference that is asked for twice, or turned."""
+        ordered = sorted(self.factors.items())
+        sign = 1 if ordered[0][1] > 0 else -1
+        need = self.need
+        looked_at = (need.statistic, need.true, need.predicted, need.feature, need.part)
+        return (self.score, *looked_at, *((name, sign * factor) for name, factor in ordered))
 
 
 def judge(
     claims: Sequence[Claim], groups: Groups, dev: Mapping[str, DevSet], tasks: Collection[str] = ()
 ) -> list[Judged]:
     """Judges every claim. All their tests that need a p are one family for Holm's correction, run or not.
+
+    A difference that several of them ask for is one test.
 
     `tasks` are those that a claim may name although no run has them. Raises DataError where a claim asks for another
     task, or for a class or a part of dev that there is not.
@@ -81,10 +108,11 @@ def judge(
             "correct the claim"
         )
     tests = [[_measured(test, groups, dev) for test in _tests(claim)] for claim in claims]
-    adjusted = iter(holm([test.p for of_claim in tests for test in of_claim if _needs_p(test.need)]))
+    ps = {t.hypothesis: t.found.p if t.found else None for of_one in tests for t in of_one if _needs_p(t.need)}
+    adjusted = dict(zip(ps, holm(list(ps.values())), strict=True))
     judged = []
     for claim, of_claim in zip(claims, tests, strict=True):
-        findings = [_finding(test, next(adjusted) if _needs_p(test.need) else None, groups) for test in of_claim]
+        findings = [_finding(test, adjusted, groups, dev) for test in of_claim]
         judged.append(Judged(claim, _together([finding.judgement for finding in findings]), findings))
     return judged
 
@@ -119,35 +147,37 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
     tasks = answered[0] if test.score == SUM else [test.score]
     if any(set(of_one) != set(tasks) if test.score == SUM else test.score not in of_one for of_one in answered):
         return test
-    test = replace(test, is_run=True)
+    of_groups = [groups[name] for name in test.factors]
+    undefined = Difference(None, None, None, None, None, tuple(map(len, of_groups)))
     if need.statistic == "curve":
-        changes = [_change(result, test) for result in groups[need.left[0]]]
+        changes = [_change(result, test) for result in of_groups[0]]
         of_seeds = tuple(change for change in changes if change is not None)
         if len(of_seeds) < len(changes):
-            return test
-        return replace(test, value=fmean(of_seeds), interval=Interval(min(of_seeds), max(of_seeds)), of_seeds=of_seeds)
-    factors = Counter(need.left)
-    factors.subtract(test.right)  # a group named twice is one arm, not two that are independent
-    arms = [(float(factor), _answers(need, groups[name], dev, tasks)) for name, factor in factors.items()]
+            return replace(test, found=undefined)
+        ends = Interval(min(of_seeds), max(of_seeds)) if len(of_seeds) > 1 else None
+        return replace(test, found=replace(undefined, value=fmean(of_seeds), interval=ends), of_seeds=of_seeds)
+    arms = [(float(test.factors[name]), _answers(need, groups[name], dev, tasks)) for name in test.factors]
     if need.statistic != "metric" and any(lacks_a_score(arm) for _, arm in arms):
-        return test
-    found = contrast(arms, same_seeds=have_same_seeds(*(groups[name] for name in factors)))
-    of_seeds = tuple(seed_scores(arms[0][1]).tolist())
-    return replace(
-        test, value=found.value, interval=found.interval, interval_90=found.interval_90, p=found.p, of_seeds=of_seeds
-    )
+        return replace(test, found=undefined)
+    found = contrast(arms, same_seeds=have_same_seeds(*of_groups))
+    return replace(test, found=found, of_seeds=tuple(seed_scores(arms[0][1]).tolist()))
 
 
 def _change(result: Result, test: _Test) -> float | None:
     """The metric's mean change from one epoch's end to the next, over epochs that trained the task or over the others.
 
-    None where there is no such epoch.
+    From the end of the first epoch that trained it on: what goes before is a head that has learned nothing. None where
+    there is no such epoch, or evaluations did not fall on the ends of epochs.
     """
+    if result.recipe.training.evaluate_every is not None:
+        return None
     metric = str(result.recipe.tasks[test.score].metric)
+    trains = {end.epoch: result.task_of(end.epoch) in (None, test.score) for end in result.epoch_ends}
+    first = min((epoch for epoch, does in trains.items() if epoch and does), default=math.inf)
     changes = [
         (after.metrics[test.score][metric] or 0.0) - (before.metrics[test.score][metric] or 0.0)
         for before, after in pairwise(result.epoch_ends)
-        if after.epoch == before.epoch + 1 and (result.task_of(after.epoch) in (None, test.score)) == test.need.trained
+        if before.epoch >= first and after.epoch == before.epoch + 1 and trains[after.epoch] == test.need.trained
     ]
     return fmean(changes) if changes else None
 
@@ -158,10 +188,8 @@ def _answers(need: Requirement, group: Group, dev: Mapping[str, DevSet], tasks: 
 
 
 def _statistic(need: Requirement, answers: Answers, dev: DevSet) -> Answers:
-    if need.statistic in ("cell", "gap", "precision-recall") and (dev.task.is_regression or dev.task.is_multi_label):
-        raise DataError(
-            f"a claim asks for '{need.statistic}' of task '{dev.name}', a {dev.task.kind} task; correct the claim"
-        )
+    if (why := _unfit(need, dev)) is not None:
+        raise DataError(f"a claim asks for '{need.statistic}' of task '{dev.name}', {why}; correct the claim")
     chosen = np.ones(len(dev), dtype=bool)
     if need.part is not None:
         chosen &= _part(need.part, dev)
@@ -174,6 +202,19 @@ def _statistic(need: Requirement, answers: Answers, dev: DevSet) -> Answers:
         true, predicted = _class(str(need.true), dev), _class(str(need.predicted), dev)
         return Answers("mean", ((predictions == predicted) & (labels == true)).astype(np.float64), labels)
     return Answers(answers.metric if need.statistic == "metric" else need.statistic, predictions, labels)
+
+
+def _unfit(need: Requirement, dev: DevSet) -> str | None:
+    """Why a task has no such statistic, or None."""
+    if need.statistic not in ("cell", "gap", "precision-recall"):
+        return None
+    if dev.task.is_regression or dev.task.is_multi_label:
+        return f"a {dev.task.kind} task"
+    if need.statistic != "cell" and len(dev.task.class_numbers) != 2:
+        return f"which has {len(dev.task.class_numbers)} classes, not two"
+    if need.statistic == "gap" and not dev.task.is_pair:
+        return f"whose examples are single texts, so that they have no {need.feature}"
+    return None
 
 
 def _class(name: str, dev: DevSet) -> int:
@@ -192,47 +233,58 @@ def _part(name: str, dev: DevSet) -> NDArray[np.bool_]:
     return parts[name]
 
 
-def _finding(test: _Test, adjusted_p: float | None, groups: Groups) -> Finding:
+def _finding(
+    test: _Test, adjusted: Mapping[tuple[object, ...], float | None], groups: Groups, dev: Mapping[str, DevSet]
+) -> Finding:
+    """`adjusted` are the family's p-values by hypothesis."""
+    adjusted_p, found = (adjusted[test.hypothesis] if _needs_p(test.need) else None), test.found
     sides = " − ".join([" + ".join(test.need.left), *test.right])
-    pairs = zip(test.need.left, test.right, strict=False) if test.is_run else []
+    pairs = zip(test.need.left, test.right, strict=False) if found else []
     return Finding(
-        what=f"{test.score}{_looked_at(test.need)}: {sides}",
-        value=test.value,
-        interval=test.interval,
+        what=f"{test.score}{_looked_at(test.need, dev.get(test.score))}: {sides}",
+        value=found.value if found else None,
+        interval=found.interval if found else None,
+        smallest_visible=found.smallest_visible(len(adjusted)) if found and _needs_p(test.need) else None,
         judgement=_judgement(test, adjusted_p),
         lacking=[name for name in (*test.need.left, *test.right) if name not in groups],
         differing={f"{one} − {other}": differing(groups[one], groups[other]) for one, other in pairs},
     )
 
 
-def _looked_at(need: Requirement) -> str:
+def _looked_at(need: Requirement, dev: DevSet | None) -> str:
     """The statistic in words, but for a task's own metric on all of dev."""
     trained = "that train it" if need.trained else "that train another task"
+    classes = list(dev.task.class_numbers) if dev else []
+    no, yes = classes if len(classes) == 2 else ("0", "1")
     words = {
         "metric": "",
         "mean": ", mean prediction",
         "cell": f", share of dev with label {need.true} called {need.predicted}",
-        "precision-recall": ", precision − recall",
-        "gap": f", {need.feature} of rows with label {need.true} called 1 − called 0",
+        "precision-recall": f", precision − recall of {yes}",
+        "gap": f", {need.feature} of rows with label {need.true} called {yes} − called {no}",
         "curve": f", mean change an epoch in epochs {trained}",
     }
     return words[need.statistic] + (f", {need.part}" if need.part else "")
 
 
 def _judgement(test: _Test, adjusted_p: float | None) -> Judgement:
-    if not test.is_run:
+    found = test.found
+    if found is None:
         return "not run"
-    if test.value is None:
+    if found.value is None:
         return "undecided"
     if test.need.direction == "never":
         enough: Judgement = "supported" if len(test.of_seeds) >= SEEDS_NEEDED else "undecided (seeds)"
         return "contradicted" if any(test.of_seeds) else enough
     if test.need.statistic == "curve":
         return _by_all_seeds(test)
-    if test.interval is None:
+    if found.interval is None or found.interval_90 is None:
         return "undecided (seeds)"
-    differs = adjusted_p is not None and adjusted_p < LEVEL
-    is_so, is_not = OUTCOMES["between" if test.need.between else test.need.direction](test, differs)
+    if test.need.between is not None:
+        is_so, is_not = _between(found.interval, *test.need.between)
+    else:
+        differs = adjusted_p is not None and adjusted_p < LEVEL
+        is_so, is_not = OUTCOMES[test.need.direction](found.value, found.interval_90, differs)
     return "supported" if is_so else "contradicted" if is_not else "undecided"
 
 
@@ -252,38 +304,32 @@ HOLDS: dict[str, Callable[[float], bool]] = {
 }
 
 
-def _above(test: _Test, differs: bool) -> tuple[bool, bool]:
-    assert test.value is not None
-    return differs and test.value > 0, differs and test.value < 0
+def _above(value: float, _: Interval, differs: bool) -> tuple[bool, bool]:
+    return differs and value > 0, differs and value < 0
 
 
-def _below(test: _Test, differs: bool) -> tuple[bool, bool]:
-    above, below = _above(test, differs)
-    return below, above
+def _below(value: float, _: Interval, differs: bool) -> tuple[bool, bool]:
+    return differs and value < 0, differs and value > 0
 
 
-def _equal(test: _Test, differs: bool) -> tuple[bool, bool]:
-    assert test.interval_90 is not None
-    low, high = test.interval_90
+def _equal(_: float, interval_90: Interval, differs: bool) -> tuple[bool, bool]:
+    low, high = interval_90
     return low >= -MARGIN and high <= MARGIN, differs and (low > MARGIN or high < -MARGIN)
 
 
-def _not_above(test: _Test, differs: bool) -> tuple[bool, bool]:
-    assert test.interval_90 is not None
-    return test.interval_90.high <= MARGIN, differs and test.interval_90.low > MARGIN
+def _not_above(_: float, interval_90: Interval, differs: bool) -> tuple[bool, bool]:
+    return interval_90.high <= MARGIN, differs and interval_90.low > MARGIN
 
 
-def _between(test: _Test, _differs: bool) -> tuple[bool, bool]:
-    assert test.interval is not None
-    assert test.need.between is not None
-    low, high = test.need.between
-    return low <= test.interval.low and test.interval.high <= high, test.interval.high < low or high < test.interval.low
-
-
-OUTCOMES: dict[str, Callable[[_Test, bool], tuple[bool, bool]]] = {  # whether it is shown to be so, or not to be so
+OUTCOMES: dict[str, Callable[[float, Interval, bool], tuple[bool, bool]]] = {
     "higher": _above,
     "lower": _below,
     "equal": _equal,
     "not higher": _not_above,
-    "between": _between,
 }
+"""Whether it is shown to be so, or not to be so, from the difference, its 90 % interval, and whether it differs from 0.
+That a difference is small is shown by the 90 % interval, which is two one-sided tests at 5 %, as in a verdict."""
+
+
+def _between(interval: Interval, low: float, high: float) -> tuple[bool, bool]:
+    return low <= interval.low and interval.high <= high, interval.high < low or high < interval.low

@@ -84,7 +84,7 @@ def _sentences(found: ClassMistakes | ScoreMistakes) -> list[str]:
 
 
 def _estimate(found: Estimate) -> str:
-    ends = f" ({tables.between(found.interval, '{:.2f}')})" if found.interval else ""
+    ends = f" ({tables.between(found.interval, lambda end: tables.number(end, 2))})" if found.interval else ""
     return tables.number(found.value, 2) + ends
 
 

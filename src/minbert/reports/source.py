@@ -24,9 +24,10 @@ class Requirement(Table):
     """Tasks, or "sum"."""
     statistic: Literal["metric", "mean", "cell", "precision-recall", "gap", "curve"] = "metric"
     """metric: the task's own. mean: of the predictions. cell: share of all dev rows that have label `true` and are
-    called `predicted`. precision-recall: precision less recall, of class 1. gap: among examples with label `true`, the
-    mean `feature` of those called 1 less that of those called 0. curve: mean change of the metric from an epoch's end
-    to the next, over the epochs that trained the task, or did not (`trained`)."""
+    called `predicted`. precision-recall: precision less recall, of the second of two classes. gap: of a pair task with
+    two classes, among examples with label `true` the mean `feature` of those called the second class less that of those
+    called the first. curve: mean change of the metric from an epoch's end to the next, over the epochs that trained the
+    task, or did not (`trained`), from the end of the first one that did."""
     direction: Literal["higher", "lower", "equal", "not higher", "never"] = "higher"
     """How left lies to right. equal: no difference above 0.01. not higher: by 0.01 at most. never: exactly 0."""
     between: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
@@ -108,6 +109,12 @@ class Contrast(Table):
     """The group that it is set beside."""
     asks: str = ""
     """What the difference tells, as a question of one sentence."""
+
+    @model_validator(mode="after")
+    def _has_two_sides(self) -> Self:
+        if self.left == self.right:
+            raise ValueError(f"{self.left} stands on both sides; name another group on one")
+        return self
 
     @property
     def name(self) -> str:
