@@ -42,8 +42,8 @@ class Finding:
 
     There is no value where a run is missing, or where what was asked is undefined, as the correlation of one answer to
     everything. `smallest_visible` is the true difference that is found four times in five among all tests; None where
-    no test is made. `lacking` are the groups that have no run. `differing` is what else differs between a group on the left
-    and the one on the right that stands at its place, by the pair's name.
+    no test is made. `lacking` are the groups that have no run. `differing` is what else differs between a group on the
+    left and the one on the right that stands at its place, by the pair's name.
     """
 
     what: str
