@@ -107,7 +107,7 @@ def dying(function):
         return result
     return call
 if place == "write":
-    files._flush = dying(files._flush)
+    files.flush = dying(files.flush)
 else:
     Path.rename = dying(Path.rename)
 from minbert.cli.app import main

@@ -27,7 +27,7 @@ def replacing(target: Path) -> Iterator[Path]:
         temporary.touch(exist_ok=False)  # with a normal file's permissions; tempfile's are for the owner alone
         try:
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -54,7 +54,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             yield fresh
             for file in fresh.rglob("*"):
                 if file.is_file():
-                    _flush(file)
+                    flush(file)
             if target.exists():
                 target.rename(_beside(target, "old"))
             fresh.rename(target)
@@ -142,6 +142,7 @@ def _beside(target: Path, word: str) -> Path:
     return target.with_name(f".{target.name}.{word}")
 
 
-def _flush(file: Path) -> None:
+def flush(file: Path) -> None:
+    """Waits until what was written to a file lies on the disk."""
     with file.open("r+b") as handle:
         os.fsync(handle.fileno())

@@ -8,7 +8,7 @@ import logging
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +19,16 @@ import torch
 from minbert import predictions as answers
 from minbert.changes import as_resolved, changes
 from minbert.errors import RunError, counted, several, shown
-from minbert.files import check_place, make_folder, one_writer, recover_folder, replacing_folder, write_text
+from minbert.files import (
+    check_place,
+    flush,
+    make_folder,
+    one_writer,
+    recover_folder,
+    replacing_folder,
+    told,
+    write_text,
+)
 from minbert.kernels import Kernels
 from minbert.model import MultitaskModel
 from minbert.predictions import Predictions
@@ -144,7 +153,7 @@ class Run:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Appends a record to metrics.jsonl."""
-        with self._metrics.open("a", encoding="utf-8", newline="\n") as handle:
+        with told(self._metrics), self._metrics.open("a", encoding="utf-8", newline="\n") as handle:
             handle.write(json.dumps(record, allow_nan=False) + "\n")
 
     def kernels(self) -> Kernels | None:
@@ -159,7 +168,11 @@ class Run:
             model.save_pretrained(folder, about)
 
     def save_last(self, model: MultitaskModel, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-        """Replaces last/ by the model, the optimiser's state and the progress, together."""
+        """Replaces last/ by the model, the optimiser's state and the progress, together.
+
+        The records so far are on the disk before it: a power cut leaves none out that the saved state is past.
+        """
+        flush(self._metrics)
         with replacing_folder(self.last) as folder:
             model.save_pretrained(folder)
             tensors = {
@@ -191,15 +204,17 @@ class Run:
             raise self._damaged(self._recipe, "is not there")
         self.recipe(), self.environment()
         progress, records = self.progress(), self.records()
-        updates = [record["step"] for record in records if record["kind"] == "step"]
+        self._check_updates(records, progress.step)
         evaluations = [record for record in records if record["kind"] == "evaluation"]
-        if updates != list(range(1, progress.step + 1)):
-            raise self._damaged(self._metrics, f"does not hold {counted(progress.step, 'update')}, one after the other")
         if not evaluations or evaluations[-1]["step"] != progress.evaluated_at:
             raise self._damaged(self._metrics, f"does not end with the evaluation after update {progress.evaluated_at}")
         for name in evaluations[-1]["metrics"]:
             if not self.answers_file(name).is_file():
                 raise self._damaged(self.answers_file(name), "is not there")
+
+    def _check_updates(self, records: Sequence[Mapping[str, Any]], number: int) -> None:
+        if [record["step"] for record in records if record["kind"] == "step"] != list(range(1, number + 1)):
+            raise self._damaged(self._metrics, f"does not hold {counted(number, 'update')}, one after the other")
 
     def finish(self, progress: Progress) -> None:
         """Marks the run as complete; its state as last saved is its last."""
@@ -301,6 +316,7 @@ class Run:
         progress = self.progress()
         limits = {"step": progress.step, "evaluation": progress.evaluated_at}
         kept = [record for record in self.records() if record["step"] <= limits[record["kind"]]]
+        self._check_updates(kept, progress.step)
         write_text(self._metrics, "".join(json.dumps(record) + "\n" for record in kept))
 
     def _sweep(self) -> None:

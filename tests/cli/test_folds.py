@@ -1,6 +1,7 @@
 """Parts of a train file held back in turn: the runs of a seed count as one, which answered every row once."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,9 @@ def recipe(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) 
     return path
 
 
-def test_the_runs_of_a_seed_answer_every_row_once_and_are_scored_together(recipe: Path, command: Command) -> None:
+def test_the_runs_of_a_seed_answer_every_row_once_and_are_scored_together(
+    recipe: Path, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
     assert "for a single run say which one, as in fold = 1" in command("train", recipe).err
     done = command("experiment", "run", recipe, "--seeds", "2", "--results", "kept")
     assert done.code == 0, done.err
@@ -65,6 +68,10 @@ def test_the_runs_of_a_seed_answer_every_row_once_and_are_scored_together(recipe
     ]
     again = command("experiment", "run", recipe, "--seeds", "2", "--results", "kept")
     assert "6 runs of 6 kept in kept already" in again.err
+    shutil.rmtree("runs/small/seed-2/fold-3")
+    caplog.clear()
+    assert [result.seed for result in load_results(Path("runs/small"))] == [1]
+    assert "left out 1 seed, of which some part is not there: runs/small seed 2" in caplog.text
 
 
 def test_parts_can_be_compared_and_reported(recipe: Path, command: Command) -> None:

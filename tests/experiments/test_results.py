@@ -201,6 +201,18 @@ def test_a_damaged_run_is_not_called_complete(runs: Path, name: str) -> None:
     assert {condition for condition, _ in of_run.values()} == {"complete"}
 
 
+def test_a_run_that_lacks_an_update_is_not_gone_on_with(runs: Path) -> None:
+    """Nor trained to its end, to be refused there."""
+    folder = runs / "SUM" / "seed-2"
+    cut(folder / "metrics.jsonl", 1)
+    run = Run(folder)
+    with (
+        pytest.raises(RunError, match=r"does not hold .* updates, one after the other; put it back as it was"),
+        run.writing(run.recipe(), run.environment(), resume=True),
+    ):
+        pass
+
+
 def test_a_run_whose_recipe_is_gone_is_not_made_again_over_its_answers(runs: Path) -> None:
     (runs / "SUM" / "seed-2" / "recipe.toml").unlink()
     (cell,) = [cell for cell in expand([runs.parent / "recipes"], runs, seeds=3) if cell.name == "SUM seed 2"]

@@ -12,10 +12,11 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, precision_score
 
+from minbert.comparison import Answers, difference, holm, verdict
 from minbert.errors import DataError
 from minbert.experiments.grid import expand
 from minbert.experiments.loading import load_results
-from minbert.experiments.results import keep
+from minbert.experiments.results import Conflict, keep
 from minbert.recipes import load
 from minbert.reports.collection import Collection, read_collections
 from minbert.reports.examples import formats, section
@@ -23,7 +24,7 @@ from minbert.reports.mistakes_text import section as section_of
 from minbert.reports.page import page, write_report
 from minbert.reports.report import Report
 from minbert.reports.source import Contrast, Example, Requirement, Source, read_source
-from minbert.reports.tables import markdown
+from minbert.reports.tables import conflict, markdown
 from minbert.reports.tables import training as training_of
 from minbert.training import begin, records
 
@@ -97,21 +98,71 @@ def test_the_scores_are_those_of_the_runs_and_a_wrong_one_is_noticed(report: Rep
         check_scores(wrong, collection)
 
 
-def test_differences_are_those_of_the_scores(report: Report) -> None:
-    (collection,) = report.collections
-    rows = table_rows(report.text, "### The main question")
-    assert [row[:2] for row in rows] == [["PCG-200 − SUM-200", score] for score in ("sst", "para", "sts", "sum")]
-    means = {
-        name: {task: np.mean([result.scores[task] or 0 for result in group]) for task in collection.dev}
-        for name, group in collection.groups.items()
+def shown(number: str) -> float:
+    return float(number.replace("−", "-").removeprefix("< "))
+
+
+def check_differences(text: str, collection: Collection, left: str, right: str, not_run: int) -> None:
+    """Recomputes every number of the main question's only pair that was run, whose groups have the same seeds."""
+    sides = [collection.groups[name] for name in (left, right)]
+    answers = {
+        task: [Answers(str(dev.task.metric), np.stack([r.answers[task] for r in of]), dev.labels) for of in sides]
+        for task, dev in collection.dev.items()
     }
-    for (_, score, difference, interval, *_), value in zip(
-        rows, [*(means["PCG-200"][t] - means["SUM-200"][t] for t in ("sst", "para", "sts")), None], strict=True
+    arms = {task: [[one], [other]] for task, (one, other) in answers.items()}
+    arms["sum"] = [[of[side] for of in answers.values()] for side in (0, 1)]
+    found = {score: difference(one, other, same_seeds=True) for score, (one, other) in arms.items()}
+    adjusted = holm([one.p for one in found.values()], not_run)
+    rows = table_rows(text, "### The main question")
+    assert [row[:2] for row in rows] == [[f"{left} − {right}", score] for score in found]
+    values = {
+        task: np.mean([r.scores[task] or 0 for r in sides[0]]) - np.mean([r.scores[task] or 0 for r in sides[1]])
+        for task in answers
+    }
+    for (_, score, value, interval, _, p, says, visible), one, p_holm in zip(
+        rows, found.values(), adjusted, strict=True
     ):
-        low, high = (float(end.replace("−", "-")) for end in interval.split(" to "))
-        assert low <= float(difference.replace("−", "-")) <= high
-        if value is not None:
-            assert float(difference.replace("−", "-")) == pytest.approx(value, abs=5.1e-4), score
+        assert shown(value) == pytest.approx(values.get(score, sum(values.values())), abs=5.1e-4)
+        assert [shown(end) for end in interval.split(" to ")] == pytest.approx(one.interval, abs=5.1e-4)
+        assert shown(p) == pytest.approx(max(p_holm or 0, 0.001), abs=5.1e-4)
+        assert says == verdict(one, p_holm)
+        assert shown(visible) == pytest.approx(one.smallest_visible(len(found) + not_run), abs=5.1e-4)
+    of_answers = table_rows(text[text.index("| left and right |") - 1 :], "\n")
+    assert [row[1] for row in of_answers] == list(answers)
+    for _, task, changed, reseeded, gained, lost in of_answers:
+        one, other = answers[task]
+        pairs = list(zip(one.predictions, other.predictions, strict=True))
+        others = [(a, b) for arm in (one, other) for i, a in enumerate(arm.predictions) for b in arm.predictions[:i]]
+        if collection.dev[task].task.is_regression:
+            apart = [np.mean([np.abs(a - b) for a, b in of]) for of in (pairs, others)]
+            assert [shown(cell.removesuffix(" apart")) for cell in (changed, reseeded)] == pytest.approx(
+                apart, abs=6e-4
+            )
+        else:
+            shares = [np.mean([a != b for a, b in pairs]), np.mean([a != b for a, b in others])]
+            y = one.labels
+            shares += [
+                np.mean([(a == y) & (b != y) for a, b in pairs]),
+                np.mean([(a != y) & (b == y) for a, b in pairs]),
+            ]
+            cells = [shown(cell.removesuffix("%")) / 100 for cell in (changed, reseeded, gained, lost)]
+            assert cells == pytest.approx(shares, abs=6e-4)
+
+
+def test_differences_are_those_of_the_answers_and_a_wrong_number_is_noticed(report: Report) -> None:
+    (collection,) = report.collections
+    sides, not_run = ("PCG-200", "SUM-200"), 3 * 4  # pairs of which a side has no run, times scores
+    check_differences(report.text, collection, *sides, not_run)
+    place = report.text.index("### The main question")
+    row = next(line for line in report.text[place:].splitlines() if line.startswith("| PCG-200 − SUM-200 | sst |"))
+    answers = next(line for line in report.text[place:].splitlines() if re.match(r"\| PCG-200 − .* sst \| .*%", line))
+    for line, cells in ((row, (3, 4, 6, 8)), (answers, (3, 4, 5, 6))):
+        for cell in cells:
+            parts = line.split("|")
+            parts[cell] = re.sub(r"\d", lambda digit: str((int(digit[0]) + 1) % 10), parts[cell], count=2)
+            wrong = report.text[:place] + report.text[place:].replace(line, "|".join(parts))
+            with pytest.raises(AssertionError):
+                check_differences(wrong, collection, *sides, not_run)
 
 
 def test_precisions_are_those_of_the_answers(report: Report) -> None:
@@ -130,11 +181,47 @@ def test_conflict_is_that_of_the_runs_updates(report: Report, runs: Path) -> Non
     ]
     for key, what in {"cosines": "para/sst", "null_cosines": "sst"}.items():
         cosines = [c for step in steps if (c := step.get(key, {}).get(what)) is not None]
-        mean, _, negative, count = rows["PCG-200", what if "/" in what else f"null: {what} and {what}"]
+        lies, mean, _, negative, count = rows["PCG-200", what if "/" in what else f"null: {what} and {what}"]
+        assert (lies in ("yes", "no", "cannot be told")) == ("/" in what)
         assert float(mean.replace("−", "-")) == pytest.approx(np.mean(cosines), abs=5.1e-4)
         assert negative == f"{np.mean(np.array(cosines) < 0):.0%}"
         assert count == str(len(cosines))
     assert {name for name, _ in rows} == {"PCG-200", "SUM-200"}
+
+
+@pytest.mark.parametrize(
+    ("between", "lies"), [(-0.3, "yes"), (0.2, "no"), (-0.1, "cannot be told"), (None, "cannot be told")]
+)
+def test_conflict_is_what_lies_below_the_null(report: Report, between: float | None, lies: str) -> None:
+    """The null's intervals reach from −0.1 to +0.1, or were not recorded."""
+    (one, *_) = report.lead.groups["PCG-200"]
+    found = [
+        Conflict(epoch, "all", "a/b", (between or 0) + off, 0.5, 9) for epoch, off in enumerate((0.01, -0.01, 0), 1)
+    ]
+    own = [Conflict(epoch, "all", task, off, 0.5, 9) for task in "ab" for epoch, off in enumerate((0.04, -0.04, 0), 1)]
+    table = conflict({"it": [replace(one, conflict=found + (own if between is not None else []))]})
+    assert re.findall(r"\| it \| a/b \| ([^|]*) \|", table) == [lies]
+
+
+def test_the_main_question_is_told_for_every_score_where_tasks_differ(report: Report) -> None:
+    (collection,) = report.collections
+    fewer = [
+        replace(one, answers={name: one.answers[name] for name in ("sst", "para")})
+        for one in collection.groups["SUM-200"]
+    ]
+    other = Report([replace(collection, groups={**collection.groups, "SUM-200": fewer})], report.source)
+    (line,) = [one for one in other.text.splitlines() if "PCG-200 − SUM-200: " in one and one.startswith("- Does")]
+    assert re.findall(r"(\w+) [+−0][\d.]+ \(", line) == ["sst", "para"]
+
+
+def test_runs_that_dev_ended_are_named(report: Report) -> None:
+    (collection,) = report.collections
+    (one, *_) = collection.groups["SUM-200"]
+    stopped = one.recipe.model_copy(update={"training": one.recipe.training.model_copy(update={"patience": 2})})
+    groups = {**collection.groups, "STOPPED": [replace(one, group="STOPPED", recipe=stopped)]}
+    sentence = "Dev chose when these ended (`training.patience`): STOPPED."
+    assert sentence in Report([replace(collection, groups=groups)]).text
+    assert "Dev chose" not in report.text
 
 
 def test_claims_are_judged_and_what_was_not_run_is_said(report: Report) -> None:

@@ -45,11 +45,13 @@ def _read_runs(folder: Path) -> list[Result]:
         log.warning("left out %s, not complete: %s", counted(len(left), "run"), several(left))
     results = [Result.of(run) for run in runs]
     parts = [result for result in results if is_part(result.recipe, result.folder)]
-    found = joined(parts) + [result for result in results if not is_part(result.recipe, result.folder)]
+    whole = joined(parts)
+    lacking = sorted({part.name for part in parts} - {result.name for result in whole})
+    found = whole + [result for result in results if not is_part(result.recipe, result.folder)]
     if not found:
-        raise RunError(
-            f"{folder} lacks some part of {parts[0].name}; complete its runs, and name the folder of them all"
-        )
+        raise RunError(f"{folder} lacks some part of {lacking[0]}; complete its runs, and name the folder of them all")
+    if lacking:
+        log.warning("left out %s, of which some part is not there: %s", counted(len(lacking), "seed"), several(lacking))
     return found
 
 

@@ -22,7 +22,7 @@ NEGATION = re.compile(
 )
 NUMBER = re.compile(r"\d")
 WORD = re.compile(r"\w+")
-VALUES = 12  # of a column, that are slices; the rest is one more
+VALUES = 12  # of a column, its most frequent, that are slices
 SMALLEST = 20  # examples of a slice; fewer say nothing
 
 

@@ -11,9 +11,9 @@ from minbert.runs import Run
 
 def section(group: Group, dev: DevSet, with_text: bool) -> str:
     """Everything on one task; with the texts of rows, or their ids alone."""
-    folders = {result.seed: result.folder for result in group if result.folder is not None}
+    folders = {r.seed: r.folder for r in group if r.folder is not None and not dev.task.is_regression}
     predictions = {seed: Run(folder).read_predictions(dev.name, dev.task) for seed, folder in folders.items()}
-    found = mistakes(group, dev, None if dev.task.is_regression else predictions)
+    found = mistakes(group, dev, predictions)
     lines = [f"{counted(found.seeds, 'seed')}, {found.rows:,} dev rows."]
     if isinstance(found, ClassMistakes):
         lines += _of_classes(found, with_text)

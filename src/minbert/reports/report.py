@@ -7,7 +7,7 @@ from functools import cached_property
 from statistics import fmean
 
 from minbert.errors import counted, near
-from minbert.experiments.compare import compare_scores, differing
+from minbert.experiments.compare import SUM, compare_scores, differing
 from minbert.experiments.results import Groups
 from minbert.metrics import total
 from minbert.reports import examples, figures, mistakes_text, tables
@@ -109,8 +109,11 @@ class Report:
         return "\n\n".join(parts)
 
     def _main_question(self) -> str:
-        """A line for each pair of the main question, on the sum of its scores or on its only one."""
-        worth = {pair.name: tables.worth(lines[-1]) for pair, lines in self.contrasts}
+        """A line for each pair of the main question, on the sum of its scores, or on each where there is no sum."""
+        worth = {
+            pair.name: "; ".join(tables.worth(line) for line in [one for one in lines if one.score == SUM] or lines)
+            for pair, lines in self.contrasts
+        }
         lines = [f"- {pair.asks} {pair.name}: {worth.get(pair.name, '*not run*')}" for pair in self._named]
         return "\n".join(" ".join(line.split()) for line in lines)
 
@@ -164,9 +167,9 @@ class Report:
         parts = ["## All scores", tables.SCORES_NOTE]
         for collection in self.collections:
             parts += [f"### {collection.name}", f"{self._kind(collection)}."]
-            parts += [self._score_tables[collection.name], tables.seeds(collection.groups)]
-            parts += [tables.training(collection.groups)]
-        return "\n\n".join(parts)
+            parts += [self._score_tables[collection.name], tables.patience(collection.groups)]
+            parts += [tables.seeds(collection.groups), tables.training(collection.groups)]
+        return "\n\n".join(filter(None, parts))
 
     @cached_property
     def contrasts(self) -> list[Compared]:

@@ -19,7 +19,7 @@ from minbert.experiments.devsets import DevSet, readings
 from minbert.experiments.results import ENCODER, Group, Groups, Result, without_paths
 from minbert.metrics import Interval, correlation_interval, proportion_interval, total
 from minbert.reports.claims import Judged
-from minbert.reports.figure_data import cosines
+from minbert.reports.figure_data import cosines, null_of
 from minbert.reports.source import Contrast, Source
 from minbert.schema import Recipe
 from minbert.tasks import Task
@@ -119,11 +119,17 @@ def seeds(groups: Groups) -> str:
         minutes = f"{fmean(result.seconds for result in group) / 60:.1f}"
         rows.append([name, ", ".join(str(result.seed) for result in group), batches or "none", spread, angle, minutes])
     columns = ("run", "seeds", "batches of a task", "sd of the sum", "surgery's angle, degrees", "minutes of updates")
-    return markdown(columns, rows, left=3)
+    return f"{markdown(columns, rows, left=3)}\n\n{MINUTES_NOTE}"
+
+
+def patience(groups: Groups) -> str:
+    """Which runs ended when dev did not improve, in a sentence; nothing where none might."""
+    names = [name for name, group in groups.items() if group[0].recipe.training.patience is not None]
+    return f"Dev chose when these ended (`training.patience`): {', '.join(names)}." if names else ""
 
 
 def training(groups: Groups) -> str:
-    """How most groups were trained, where that is no default or not the same in all; and what each does otherwise."""
+    """How groups were trained, where that is no default or not the same in all; and what each does otherwise."""
     keys = {name: _keys_of_training(without_paths(group[0].recipe)) for name, group in groups.items()}
     every = dict.fromkeys(key for of_group in keys.values() for key in of_group)
     told = {name: {key: _told(of_group.get(key)) for key in every} for name, of_group in keys.items()}
@@ -134,8 +140,8 @@ def training(groups: Groups) -> str:
         table, _, last = key.rpartition(".")
         if key in varied or key in ALWAYS_TOLD or usual[key] != _default(key):
             lines.setdefault(table, []).append(f"{last} = {_cell(usual[key])}")
-    most = "Most of these runs were" if varied else "Every one of these runs was"
-    parts = [f"{most} trained with what follows, and defaults:"]
+    runs = "But for what the table says, these runs were" if varied else "Every one of these runs was"
+    parts = [f"{runs} trained with what follows, and defaults:"]
     parts.append("\n".join(f"- {table and f'`[{table}]` '}{', '.join(of)}" for table, of in lines.items()))
     rows = [[name, "; ".join(f"{k} = {v}" for k, v in of.items() if v != usual[k])] for name, of in told.items()]
     if varied:
@@ -223,13 +229,23 @@ def conflict(groups: Groups) -> str:
     """Cosines of gradients in the whole encoder over all updates and seeds: pairs of tasks, then each task's null."""
     rows = []
     for name, group in groups.items():
-        found = cosines(group).filter(pl.col("layer") == ENCODER).to_dicts()
-        for row in sorted(found, key=lambda row: "/" not in row["between"]):
-            what = row["between"] if "/" in row["between"] else f"null: {row['between']} and {row['between']}"
-            ends = between(None if row["low"] is None else Interval(row["low"], row["high"]))
-            rows.append([name, what, signed(row["mean"]), ends, f"{row['negative']:.0%}", f"{row['count']:,}"])
-    columns = ("run", "gradients of", "mean cosine", "95 % interval", "below 0", "pairs of gradients")
-    return markdown(columns, rows, left=2)
+        found = cosines(group).filter(pl.col("layer") == ENCODER)
+        null = next((Interval(row["low"], row["high"]) for row in null_of(found).to_dicts()), None)
+        for row in sorted(found.to_dicts(), key=lambda row: "/" not in row["between"]):
+            is_pair, ends = "/" in row["between"], None if row["low"] is None else Interval(row["low"], row["high"])
+            what = row["between"] if is_pair else f"null: {row['between']} and {row['between']}"
+            lies = _beside(null, ends) if is_pair else ""
+            numbers = [signed(row["mean"]), between(ends), f"{row['negative']:.0%}", f"{row['count']:,}"]
+            rows.append([name, what, lies, *numbers])
+    columns = ("run", "gradients of", "conflict", "mean cosine", "95 % interval", "below 0", "pairs of gradients")
+    return markdown(columns, rows, left=3)
+
+
+def _beside(null: Interval | None, found: Interval | None) -> str:
+    """Whether two tasks' cosine lies below the null's intervals, above them, or neither for sure."""
+    if null is None or found is None:
+        return "cannot be told"
+    return "yes" if found.high < null.low else "no" if found.low > null.low else "cannot be told"
 
 
 def findings(judged: Judged) -> str:
@@ -249,7 +265,7 @@ def findings(judged: Judged) -> str:
 def confounds(pairs: Mapping[str, Sequence[str]]) -> list[str]:
     """What else differs between two groups, a line for each pair; nothing where there is no pair."""
     lines = [f"- {name}: {'; '.join(map(_cell, differing))}" for name, differing in pairs.items()]
-    return ["What else differs:", "\n".join(lines)] if lines else []
+    return ["What else differs (seconds are the machine's too):", "\n".join(lines)] if lines else []
 
 
 def data(dev: Mapping[str, DevSet], rows: Mapping[str, Mapping[str, int]]) -> str:
@@ -303,13 +319,15 @@ def _counts(values: Counter[str]) -> str:
 SCORES_NOTE = """In brackets the 95 % interval: with three seeds or more over seeds and dev examples (Multi-Bootstrap),
 with fewer that of a single run with this score over other examples of the same kind, which says nothing about other
 seeds. No checkpoint was chosen on dev: every score is that of the last update."""
+MINUTES_NOTE = """Minutes are those of the machine, and of what else it did, as much as the method's."""
 CONTRASTS_NOTE = """Difference of the means over seeds; the 95 % interval resamples seeds and examples (Multi-Bootstrap,
 Sellam et al. 2022), and is no narrower than Student's t makes it. "The same, seeds kept" resamples examples alone; it
 is given where five seeds or more of each run differ no more than their single answers explain, and is too narrow
 elsewhere. p is adjusted for all scores of the table, those of pairs that were not run included (Holm 1979). "Visible
 from" is the true difference that such an experiment finds four times in five, Holm's correction included."""
 CONFLICT_NOTE = """The cosine between two tasks' gradients in the encoder, before any surgery. Two small batches of one
-and the same task disagree too: that is the null, and conflict between tasks is only what lies below it. Intervals are
+and the same task disagree too: that is the null, and conflict between tasks is only what lies below it. *Yes*: the
+whole interval lies below those of all tasks' nulls; *no*: it lies above the lowest end of these. Intervals are
 Student's t over the means of single epochs of single seeds."""
 CLAIMS_NOTE = """A claim is supported where everything that it needs is shown, and contradicted where the opposite of a
 part is. Below three seeds a run nothing but "never" is judged. Whether left and right differ is one family of tests
