@@ -49,8 +49,8 @@ def test_two_groups_of_kept_results(kept: Path, command: Command) -> None:
 def test_a_kept_group_is_known_by_the_end_of_its_name(kept: Path, command: Command) -> None:
     dev = mood_set()
     known = {"mood": dict.fromkeys(SPLITS[:2], digest(kept.parent / "data" / "mood.csv"))}
-    more = group_of(dev, "tuned/it", 0.6, 1, 3) + group_of(dev, "tuned/two", 0.6, 1, 3)
-    keep([replace(result, data=known) for result in more + group_of(dev, "written/two", 0.6, 1, 3)], kept)
+    of_names = {name: group_of(dev, name.partition("/")[2], 0.6, 1, 3) for name in ("tuned/it", "tuned/two", "old/two")}
+    keep([replace(one, data=known, group=name) for name, group in of_names.items() for one in group], kept)
     options = ["--results", kept, "--data", "data"]
     found = command("compare", "it", "better", *options)
     assert found.out.startswith("tuned/it: 3 runs, seed 1, 2, 3\nbetter: 3 runs")
@@ -58,7 +58,7 @@ def test_a_kept_group_is_known_by_the_end_of_its_name(kept: Path, command: Comma
     assert "paired" not in command("compare", "it", "worse", *options).out
     refused = command("compare", "two", "better", *options)
     assert (refused.code, refused.out) == (2, "")
-    assert "kept has 2 groups of that name; name one of tuned/two, written/two" in refused.err
+    assert "kept has 2 groups of that name; name one of old/two, tuned/two" in refused.err
 
 
 def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
