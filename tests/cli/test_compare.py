@@ -43,6 +43,7 @@ def test_two_groups_of_kept_results(kept: Path, command: Command) -> None:
     assert line["verdict"] == "better"
     assert {part["kind"] for part in as_json["slices"]} == {"length", "label", "negation"}
     assert "desk" in found.out
+    assert "How sharp the view is" in found.out
     assert "seconds a run: 10 and 10" in found.out
 
 
@@ -67,6 +68,7 @@ def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytes
     found = command("compare", "runs/PCG", "runs/SUM/seed-1")
     assert found.code == 0, found.err
     assert "undecided (seeds)" in found.out
+    assert "How sharp the view is" not in found.out, "of single runs nothing is known of seeds"
     assert 'gradients.method: "pcgrad" and "sum"' in found.out
     whole = command("compare", "runs", "runs/SUM")
     assert (whole.code, "runs holds 2 groups of runs; name one, such as runs/PCG" in whole.err) == (2, True)

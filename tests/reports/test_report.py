@@ -190,7 +190,8 @@ def test_conflict_is_that_of_the_runs_updates(report: Report, runs: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("between", "lies"), [(-0.3, "yes"), (0.2, "no"), (-0.1, "cannot be told"), (None, "cannot be told")]
+    ("between", "lies"),
+    [(-0.3, "yes"), (0.3, "no"), (-0.1, "cannot be told"), (0.1, "cannot be told"), (None, "cannot be told")],
 )
 def test_conflict_is_what_lies_below_the_null(report: Report, between: float | None, lies: str) -> None:
     """The null's intervals reach from −0.1 to +0.1, or were not recorded."""

@@ -59,7 +59,10 @@ def compare(
     if have_same_seeds(one, other):
         show.results.print("The runs of a seed are paired: they share initial heads, order of the data, and dropout.")
     show.results.print()
-    for part in (_scores_table(found), _precision_table(found), _answers_table(found), _slices_table(found)):
+    show.results.print(_scores_table(found))
+    if any(any(line.seed_effects) for line in found.scores):  # a single run on each side has no spread to tell of
+        show.results.print(_precision_table(found))
+    for part in (_answers_table(found), _slices_table(found)):
         show.results.print(part)
     show.results.print("Apart from that the runs differ in:")
     for difference in found.differing:

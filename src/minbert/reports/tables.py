@@ -210,12 +210,13 @@ def _visible(line: ScoreLine) -> str:
 
 def churn(pairs: Sequence[Compared]) -> str:
     """Answers that two groups do not share, beside what another seed alone changes."""
-    rows = []
+    rows: list[list[str]] = []
     for pair, lines in pairs:
         for line in lines:
             if line.churn is not None:
                 rows.append([pair.name, line.score, *churn_cells(line.churn)])
-    return markdown(("left and right", "task", "changed", "by another seed", "gained", "lost"), rows, left=2)
+    table = markdown(("left and right", "task", "changed", "by another seed", "gained", "lost"), rows, left=2)
+    return f"{CHURN_NOTE}\n\n{table}"
 
 
 def churn_cells(churn: Churn) -> list[str]:
@@ -242,10 +243,10 @@ def conflict(groups: Groups) -> str:
 
 
 def _beside(null: Interval | None, found: Interval | None) -> str:
-    """Whether two tasks' cosine lies below the null's intervals, above them, or neither for sure."""
+    """Whether two tasks' cosine lies below the null's intervals, or above them, or neither for sure."""
     if null is None or found is None:
         return "cannot be told"
-    return "yes" if found.high < null.low else "no" if found.low > null.low else "cannot be told"
+    return "yes" if found.high < null.low else "no" if found.low > null.high else "cannot be told"
 
 
 def findings(judged: Judged) -> str:
@@ -321,14 +322,18 @@ with fewer that of a single run with this score over other examples of the same 
 seeds. No checkpoint was chosen on dev: every score is that of the last update."""
 MINUTES_NOTE = """Minutes are those of the machine, and of what else it did, as much as the method's."""
 CONTRASTS_NOTE = """Difference of the means over seeds; the 95 % interval resamples seeds and examples (Multi-Bootstrap,
-Sellam et al. 2022), and is no narrower than Student's t makes it. "The same, seeds kept" resamples examples alone; it
+Sellam et al. 2022), and is no narrower than Student's t makes it. Where left and right have the same seeds their runs
+are paired: those of a seed share initial heads, order of the data and dropout, and a draw picks the same seeds on both
+sides. "The same, seeds kept" resamples examples alone; it
 is given where five seeds or more of each run differ no more than their single answers explain, and is too narrow
 elsewhere. p is adjusted for all scores of the table, those of pairs that were not run included (Holm 1979). "Visible
 from" is the true difference that such an experiment finds four times in five, Holm's correction included."""
+CHURN_NOTE = """Answers that differ between left and right, runs of one seed where they are paired, beside those that
+differ between two seeds of one side; *gained* are right in left alone, *lost* in right alone."""
 CONFLICT_NOTE = """The cosine between two tasks' gradients in the encoder, before any surgery. Two small batches of one
 and the same task disagree too: that is the null, and conflict between tasks is only what lies below it. *Yes*: the
-whole interval lies below those of all tasks' nulls; *no*: it lies above the lowest end of these. Intervals are
-Student's t over the means of single epochs of single seeds."""
+whole interval lies below those of all tasks' nulls; *no*: it lies above them. Intervals are Student's t over the means
+of single epochs of single seeds."""
 CLAIMS_NOTE = """A claim is supported where everything that it needs is shown, and contradicted where the opposite of a
 part is. Below three seeds a run nothing but "never" is judged. Whether left and right differ is one family of tests
 (Holm 1979), those that were not run included; a difference that several claims ask for is one test, and "visible from"
