@@ -143,11 +143,11 @@ def contrast(
 
     In every draw each task's examples are resampled, the same in all arms, and each arm picks its seeds on its own, the
     same ones for all tasks. With `same_seeds` run s of every arm has the same seed: such runs share initial heads, data
-    order and dropout, so arms are not independent, and all of them pick the same seeds (the paper's paired case). A few
-    seeds picked again cannot lie far apart, and their deviation is itself a guess: where
-    it matters the draws are too sure. So interval and p are no sharper than Student's t with the same standard error
-    makes them, its degrees of freedom by Satterthwaite (1946): S - 1 of an arm, or of all paired ones together, where
-    seeds are all of the variance, and the more, the more of it the examples have.
+    order and dropout as far as their recipes are alike, so that arms are not independent, and all of them pick the same
+    seeds (the paper's paired case). A few seeds picked again cannot lie far apart, and their deviation is itself a
+    guess: where it matters the draws are too sure. So interval and p are no sharper than Student's t with the same
+    standard error makes them, its degrees of freedom by Satterthwaite (1946): S - 1 of an arm, or of all paired ones
+    together, where seeds are all of the variance, and the more, the more of it the examples have.
 
     `over_seeds=False` keeps all seeds: sharper, and too sure where seeds have an effect common to all examples. Where
     they have none, the whole errs on the other side: up to sqrt(3) times the standard error.

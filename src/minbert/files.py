@@ -144,5 +144,5 @@ def _beside(target: Path, word: str) -> Path:
 
 def flush(file: Path) -> None:
     """Waits until what was written to a file lies on the disk."""
-    with file.open("r+b") as handle:
+    with told(file), file.open("r+b") as handle:
         os.fsync(handle.fileno())

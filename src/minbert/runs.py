@@ -170,9 +170,10 @@ class Run:
     def save_last(self, model: MultitaskModel, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         """Replaces last/ by the model, the optimiser's state and the progress, together.
 
-        The records so far are on the disk before it: a power cut leaves none out that the saved state is past.
+        The records so far are flushed first, so that the saved state is never ahead of them.
         """
-        flush(self._metrics)
+        if self._metrics.is_file():
+            flush(self._metrics)
         with replacing_folder(self.last) as folder:
             model.save_pretrained(folder)
             tensors = {

@@ -55,7 +55,7 @@ def test_a_kept_group_is_known_by_the_end_of_its_name(kept: Path, command: Comma
     options = ["--results", kept, "--data", "data"]
     found = command("compare", "it", "better", *options)
     assert found.out.startswith("tuned/it: 3 runs, seed 1, 2, 3\nbetter: 3 runs")
-    assert "The runs of a seed are paired" in " ".join(found.out.split())
+    assert "Runs of the same seed are paired: 1, 2, 3.\n" in found.out
     assert "paired" not in command("compare", "it", "worse", *options).out
     refused = command("compare", "two", "better", *options)
     assert (refused.code, refused.out) == (2, "")
@@ -81,7 +81,7 @@ def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytes
         ("kept", "kept", [], "kept holds 2 groups of runs; pass --results kept and name one, such as better"),
         ("nowhere", "kept", [], "nowhere holds no complete run and no results"),
         ("better", "worse", ["--results", "kept"], "pass --data DIR with that file"),
-        ("better", "better", ["--results", "kept", "--data", "data"], "better, seed 1; better, seed 2"),
+        ("better", "better", ["--results", "kept", "--data", "data"], "better seed 1; better seed 2"),
         (
             "better",
             "worse",

@@ -1,6 +1,7 @@
 """A planted difference and a planted weakness are found, an A/A pair is none, and what else differs is named."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,13 +77,30 @@ def test_runs_of_the_same_seeds_are_paired() -> None:
     apart = compare([replace(one, seed=one.seed + 100) for one in grown], base, DEV)
     assert apart.scores[0].verdict == "undecided"
     assert apart.scores[0].paired_effect is None
-    assert compare(grown[:4], base, DEV).scores[0].paired_effect is None, "not the same seeds"
+    four = compare(grown[:4], base, DEV).scores[0]
+    assert (four.difference.seeds, four.same_seeds, four.verdict) == ((4, 4), True, "better"), "one has no partner"
+    assert four.right == pytest.approx(np.mean([one.scores["mood"] for one in base[:4]]))
+    two = compare([*grown[:2], *(replace(one, seed=one.seed + 100) for one in grown[2:])], base, DEV).scores[0]
+    assert (two.difference.seeds, two.same_seeds) == ((5, 5), False), "two pairs are too few to be judged"
 
 
 def test_a_run_is_not_compared_with_itself() -> None:
     group = group_of(MOOD, "A", 0.6, 1, 3)
-    with pytest.raises(RunError, match="A, seed 2; A, seed 3 are on both sides; name runs that are not on the other"):
+    with pytest.raises(RunError, match="A seed 2; A seed 3 would stand on both sides; name other runs on one"):
         compare(group, group[1:], DEV)
+
+
+def test_a_run_is_known_by_its_folder_however_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    group = group_of(MOOD, "A", 0.6, 1, 3)
+    here = [replace(one, folder=Path(f"A/seed-{one.seed}")) for one in group]
+    with pytest.raises(RunError, match="would stand on both sides"):
+        compare(here, [replace(one, folder=tmp_path / str(one.folder)) for one in here], DEV)
+    elsewhere = [replace(one, folder=Path(f"B/A/seed-{one.seed}")) for one in group]
+    assert compare(here, elsewhere, DEV).scores[0].difference.value == 0
+    parts = [replace(one, folder=None) for one in group]  # a seed's folds together have no folder of their own
+    again = group_of(MOOD, "A", 0.65, 1, 3)
+    assert compare(parts, again, DEV).scores[0].same_seeds
 
 
 def test_a_planted_weakness_is_found_in_its_part_alone() -> None:

@@ -175,6 +175,7 @@ def test_a_difference_that_is_asked_for_again_is_one_test() -> None:
     groups = {"high": group_of(MOOD, "high", 0.6, 1, 4), "low": group_of(MOOD, "low", 0.545, 11, 4)}
     asked = {"left": ["high"], "right": ["low"], "scores": ["mood"]}
     again = [asked | {"direction": "equal"}, {"left": ["low"], "right": ["high"], "scores": ["mood"]}]
+    again += [asked | {"left": ["high", "high"], "right": ["low", "low"]}]
     others = [asked | {"part": "with negation"}, asked | {"statistic": "mean"}]
 
     def first_of(needs: Sequence[Mapping[str, Any]]) -> float | None:

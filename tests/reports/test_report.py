@@ -119,9 +119,10 @@ def check_differences(text: str, collection: Collection, left: str, right: str, 
         task: np.mean([r.scores[task] or 0 for r in sides[0]]) - np.mean([r.scores[task] or 0 for r in sides[1]])
         for task in answers
     }
-    for (_, score, value, interval, _, p, says, visible), one, p_holm in zip(
+    for (_, score, seeds, value, interval, _, p, says, visible), one, p_holm in zip(
         rows, found.values(), adjusted, strict=True
     ):
+        assert seeds == f"{one.seeds[0]} paired"
         assert shown(value) == pytest.approx(values.get(score, sum(values.values())), abs=5.1e-4)
         assert [shown(end) for end in interval.split(" to ")] == pytest.approx(one.interval, abs=5.1e-4)
         assert shown(p) == pytest.approx(max(p_holm or 0, 0.001), abs=5.1e-4)
@@ -156,7 +157,7 @@ def test_differences_are_those_of_the_answers_and_a_wrong_number_is_noticed(repo
     place = report.text.index("### The main question")
     row = next(line for line in report.text[place:].splitlines() if line.startswith("| PCG-200 − SUM-200 | sst |"))
     answers = next(line for line in report.text[place:].splitlines() if re.match(r"\| PCG-200 − .* sst \| .*%", line))
-    for line, cells in ((row, (3, 4, 6, 8)), (answers, (3, 4, 5, 6))):
+    for line, cells in ((row, (3, 4, 5, 7, 9)), (answers, (3, 4, 5, 6))):
         for cell in cells:
             parts = line.split("|")
             parts[cell] = re.sub(r"\d", lambda digit: str((int(digit[0]) + 1) % 10), parts[cell], count=2)
@@ -194,12 +195,13 @@ def test_conflict_is_that_of_the_runs_updates(report: Report, runs: Path) -> Non
     [(-0.3, "yes"), (0.3, "no"), (-0.1, "cannot be told"), (0.1, "cannot be told"), (None, "cannot be told")],
 )
 def test_conflict_is_what_lies_below_the_null(report: Report, between: float | None, lies: str) -> None:
-    """The null's intervals reach from −0.1 to +0.1, or were not recorded."""
+    """The null's intervals reach from −0.1 to +0.1, or were not recorded; a third task's own do not count."""
     (one, *_) = report.lead.groups["PCG-200"]
     found = [
         Conflict(epoch, "all", "a/b", (between or 0) + off, 0.5, 9) for epoch, off in enumerate((0.01, -0.01, 0), 1)
     ]
     own = [Conflict(epoch, "all", task, off, 0.5, 9) for task in "ab" for epoch, off in enumerate((0.04, -0.04, 0), 1)]
+    found += [Conflict(epoch, "all", "c", 20 * off, 0.5, 9) for epoch, off in enumerate((0.04, -0.04, 0), 1)]
     table = conflict({"it": [replace(one, conflict=found + (own if between is not None else []))]})
     assert re.findall(r"\| it \| a/b \| ([^|]*) \|", table) == [lies]
 
@@ -388,6 +390,18 @@ def test_a_claim_that_cannot_be_judged_leaves_no_half_of_a_report(report: Report
     with pytest.raises(DataError, match="asks for 'stss'"):
         write_report(Report(report.collections, report.source.model_copy(update={"claims": [claim]})), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_took_the_name_of_its_partner_is_no_control_of_itself(report: Report) -> None:
+    (collection,) = report.collections
+    itself = [
+        replace(
+            one, recipe=one.recipe.model_copy(update={"control": one.recipe.control.model_copy(update={"of": "IT"})})
+        )
+        for one in collection.groups["SUM-200"]
+        if one.recipe.control is not None
+    ]
+    assert "### Controls" not in Report([replace(collection, groups={"IT": itself})]).text
 
 
 def test_a_report_needs_no_source(report: Report) -> None:

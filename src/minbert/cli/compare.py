@@ -40,7 +40,7 @@ def compare(
     """Difference of two groups of runs on dev: intervals over seeds and examples, verdicts, and where it lies."""
     from minbert.cli import show
     from minbert.experiments.compare import compare as compare_groups
-    from minbert.experiments.compare import have_same_seeds
+    from minbert.experiments.compare import paired
     from minbert.experiments.devsets import dev_sets
     from minbert.experiments.loading import load_results
 
@@ -56,8 +56,11 @@ def compare(
     for group in (one, other):
         seeds = ", ".join(str(result.seed) for result in group)
         show.results.print(f"{group[0].group}: {counted(len(group), 'run')}, seed {seeds}", soft_wrap=True)
-    if have_same_seeds(one, other):
-        show.results.print("The runs of a seed are paired: they share initial heads, order of the data, and dropout.")
+    if found.scores[0].same_seeds:
+        (left_paired, _), _ = paired([one, other])
+        both = ", ".join(str(result.seed) for result in left_paired)
+        left_out = "" if len(left_paired) == max(len(one), len(other)) else "; runs of other seeds are left out"
+        show.results.print(f"Runs of the same seed are paired: {both}{left_out}.", soft_wrap=True)
     show.results.print()
     show.results.print(_scores_table(found))
     if any(any(line.seed_effects) for line in found.scores):  # a single run on each side has no spread to tell of

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from minbert.changes import changes
 from minbert.comparison import (
+    SEEDS_NEEDED,
     Answers,
     Churn,
     Difference,
@@ -26,7 +27,7 @@ from minbert.comparison import (
 )
 from minbert.errors import DataError, RunError, near, several, shown
 from minbert.experiments.devsets import DevSet
-from minbert.experiments.results import ABOUT, Group
+from minbert.experiments.results import ABOUT, Group, Result
 from minbert.experiments.slices import SMALLEST, Slice, columns, slices
 from minbert.metrics import CORRELATIONS
 from minbert.tasks import SPLITS
@@ -41,11 +42,11 @@ far as their single answers do, five seeds miss one in six, three seeds one in t
 class ScoreLine:
     """One score of both groups, the mean over seeds of each, and what their difference is worth.
 
-    A mean is None where no seed has the score. `smallest_visible` is the true difference that would be found four times
-    in five in this family of tests. `seed_effects` tell whether seeds have an effect common to all examples, in each
-    arm, and `paired_effect` in the difference seed by seed, where both arms have the same seeds. `sharper` keeps all
-    seeds and resamples examples alone; it is None where such an effect shows in what is compared, or there are fewer
-    seeds than `SEEDS_TO_TELL`.
+    A mean is None where no seed has the score. With `same_seeds` the runs of a seed were paired. `smallest_visible` is
+    the true difference that would be found four times in five in this family of tests. `seed_effects` tell whether
+    seeds have an effect common to all examples, in each arm, and `paired_effect` in the difference seed by seed, where
+    runs are paired. `sharper` keeps all seeds and resamples examples alone; it is None where such an effect shows in
+    what is compared, or there are fewer seeds than `SEEDS_TO_TELL`.
     """
 
     score: str
@@ -56,6 +57,7 @@ class ScoreLine:
     adjusted_p: float | None
     verdict: Verdict
     smallest_visible: float | None
+    same_seeds: bool
     sharper: Difference | None
     seed_effects: tuple[SeedEffect | None, SeedEffect | None]
     paired_effect: SeedEffect | None
@@ -101,12 +103,13 @@ def compare(left: Group, right: Group, dev: Mapping[str, DevSet], column: str | 
 
     The scores are one family for Holm's correction, the parts another. Raises RunError where a run is on both sides.
     """
-    (scores,) = compare_scores([(left, right)], dev)
-    cases = [case for case in _cases(left, right, dev) if case.score != SUM]
-    of_tasks = {case.score: slices(dev[case.score], column) for case in cases}
+    cases = _cases(left, right, dev)
+    of_tasks = {case.score: slices(dev[case.score], column) for case in cases if case.score != SUM}
     if column is not None and not any(part.kind == column for parts in of_tasks.values() for part in parts):
-        raise DataError(_unfit(column, [dev[case.score] for case in cases]))
-    return Comparison(left[0].group, right[0].group, scores, _slice_lines(cases, of_tasks), differing(left, right))
+        raise DataError(_unfit(column, [dev[name] for name in of_tasks]))
+    (scores,) = _lines([cases])
+    parts = _slice_lines([case for case in cases if case.score != SUM], of_tasks)
+    return Comparison(left[0].group, right[0].group, scores, parts, differing(left, right))
 
 
 def _unfit(column: str, dev: Sequence[DevSet]) -> str:
@@ -125,7 +128,11 @@ def compare_scores(
     pairs: Sequence[tuple[Group, Group]], dev: Mapping[str, DevSet], not_run: int = 0
 ) -> list[list[ScoreLine]]:
     """The scores of each pair of groups; those of all pairs, and so many not run, are one family for Holm."""
-    cases = [_cases(left, right, dev) for left, right in pairs]
+    return _lines([_cases(left, right, dev) for left, right in pairs], not_run)
+
+
+def _lines(cases: Sequence[Sequence[_Case]], not_run: int = 0) -> list[list[ScoreLine]]:
+    """Those of each pair of groups."""
     found = [[difference(case.left, case.right, same_seeds=case.same_seeds) for case in of_pair] for of_pair in cases]
     ps = [one.p for of_pair in found for one in of_pair]
     adjusted, family = iter(holm(ps, not_run)), len(ps) + not_run
@@ -137,23 +144,38 @@ def compare_scores(
 
 def _cases(left: Group, right: Group, dev: Mapping[str, DevSet]) -> list[_Case]:
     """One for each task that both groups have, and one for the sum of several where that means the same in both."""
-    names = [{(result.group, result.seed, result.folder) for result in group} for group in (left, right)]
-    if both := sorted(f"{group}, seed {seed}" for group, seed, _ in names[0] & names[1]):
-        raise RunError(f"{several(both)} are on both sides; name runs that are not on the other")
+    runs = [{_identity(result): result.name for result in group} for group in (left, right)]
+    if both := sorted(runs[0][one] for one in runs[0].keys() & runs[1].keys()):
+        raise RunError(f"{several(both)} would stand on both sides; name other runs on one")
     tasks = [name for name in left[0].answers if name in right[0].answers]
     if not tasks:
         raise RunError(f"{left[0].group} and {right[0].group} have no task in common that was scored on dev")
+    (left, right), same_seeds = paired([left, right])
     one, other = answers_of(left, dev, tasks), answers_of(right, dev, tasks)
-    same_seeds = have_same_seeds(left, right)
     cases = [_Case(name, [one[name]], [other[name]], same_seeds) for name in tasks]
     if len(tasks) > 1 and left[0].answers.keys() == right[0].answers.keys():
         cases.append(_Case(SUM, list(one.values()), list(other.values()), same_seeds))
     return cases
 
 
-def have_same_seeds(*groups: Group) -> bool:
-    """Whether run s of every group has the same seed, and with it initial heads, order of the data, and dropout."""
-    return len({tuple(result.seed for result in group) for group in groups}) == 1
+def _identity(result: Result) -> tuple[object, ...]:
+    """What two results have in common only where they are of one run; its answers where it has no folder."""
+    if result.folder is not None:
+        return (result.folder.resolve(),)
+    return (result.name, *(answers.tobytes() for answers in result.answers.values()))
+
+
+def paired(groups: Sequence[Group]) -> tuple[list[Group], bool]:
+    """The groups as they are to be set beside each other, and whether run s of each has the same seed.
+
+    Such runs share initial heads, order of the data and dropout as far as their recipes are alike. So where all groups
+    have `SEEDS_NEEDED` seeds in common, or none has others, those are compared and others left out.
+    """
+    of_groups = [{result.seed: result for result in group} for group in groups]
+    common = sorted(set.intersection(*(set(of_group) for of_group in of_groups)))
+    if len(common) >= SEEDS_NEEDED or all(len(of_group) == len(common) for of_group in of_groups):
+        return [[of_group[seed] for seed in common] for of_group in of_groups], True
+    return list(groups), False
 
 
 def answers_of(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> dict[str, Answers]:
@@ -185,6 +207,7 @@ def _line(case: _Case, found: Difference, adjusted_p: float | None, family: int)
         adjusted_p=adjusted_p,
         verdict=verdict(found, adjusted_p),
         smallest_visible=found.smallest_visible(family),
+        same_seeds=case.same_seeds,
         sharper=sharper,
         seed_effects=effects,
         paired_effect=paired_effect,

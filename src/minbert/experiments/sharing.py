@@ -10,7 +10,7 @@ from typing import Any
 
 from minbert.comparison import MARGIN, SEEDS_NEEDED, Difference, Verdict
 from minbert.errors import RecipeError, counted
-from minbert.experiments.compare import answers_of, compare_scores, have_same_seeds
+from minbert.experiments.compare import answers_of, compare_scores, paired
 from minbert.experiments.delta_m import DeltaM, delta_m
 from minbert.experiments.devsets import DevSet, dev_sets
 from minbert.experiments.grid import Cell, cell_of
@@ -234,7 +234,7 @@ def outcome(arms: Arms) -> Sharing:
     dev = dev_sets([*together, *(result for group in alone.values() for result in group)])
     lines = judge(together, alone, dev, arms.rows)
     pooled = {name: answers_of(group, dev, [name])[name] for name, group in alone.items()}
-    same_seeds = have_same_seeds(together, *alone.values())
+    _, same_seeds = paired([together, *alone.values()])
     recipe = arms.together[0].recipe
     models = [cells[0].recipe for cells in arms.alone.values()]
     return Sharing(

@@ -26,7 +26,7 @@ from minbert.comparison import (
     seed_scores,
 )
 from minbert.errors import DataError, near, shown
-from minbert.experiments.compare import SUM, answers_of, differing, have_same_seeds
+from minbert.experiments.compare import SUM, answers_of, differing, paired
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Group, Groups, Result
 from minbert.experiments.slices import NUMBERS, slices
@@ -42,14 +42,17 @@ class Finding:
 
     There is no value where a run is missing, or where what was asked is undefined, as the correlation of one answer to
     everything. `smallest_visible` is the true difference that is found four times in five among all tests; None where
-    no test is made. `lacking` are the groups that have no run. `differing` is what else differs between a group on the
-    left and the one on the right that stands at its place, by the pair's name.
+    no test is made. `seeds` are those of each group, the runs of a seed paired with `same_seeds`. `lacking` are the
+    groups that have no run. `differing` is what else differs between a group on the left and the one on the right that
+    stands at its place, by the pair's name.
     """
 
     what: str
     value: float | None
     interval: Interval | None
     smallest_visible: float | None
+    seeds: tuple[int, ...]
+    same_seeds: bool
     judgement: Judgement
     lacking: list[str]
     differing: dict[str, list[str]]
@@ -72,6 +75,7 @@ class _Test:
     score: str
     right: list[str]
     found: Difference | None = None
+    same_seeds: bool = False
     of_seeds: tuple[float, ...] = ()
 
     @property
@@ -83,12 +87,11 @@ class _Test:
 
     @property
     def hypothesis(self) -> tuple[object, ...]:
-        """What the p is of, whatever the direction: the same for a difference that is asked for twice, or turned."""
-        ordered = sorted(self.factors.items())
-        sign = 1 if ordered[0][1] > 0 else -1
-        need = self.need
+        """What the p is of: the same for a difference that is asked for twice, in any direction, or turned about."""
+        ordered, need = sorted(self.factors.items()), self.need
+        unit = math.gcd(*self.factors.values()) * (1 if ordered[0][1] > 0 else -1)
         looked_at = (need.statistic, need.true, need.predicted, need.feature, need.part)
-        return (self.score, *looked_at, *((name, sign * factor) for name, factor in ordered))
+        return (self.score, *looked_at, *((name, factor // unit) for name, factor in ordered))
 
 
 def judge(
@@ -147,7 +150,7 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
     tasks = answered[0] if test.score == SUM else [test.score]
     if any(set(of_one) != set(tasks) if test.score == SUM else test.score not in of_one for of_one in answered):
         return test
-    of_groups = [groups[name] for name in test.factors]
+    of_groups, same_seeds = paired([groups[name] for name in test.factors])
     undefined = Difference(None, None, None, None, None, tuple(map(len, of_groups)))
     if need.statistic == "curve":
         changes = [_change(result, test) for result in of_groups[0]]
@@ -156,11 +159,14 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
             return replace(test, found=undefined)
         ends = Interval(min(of_seeds), max(of_seeds)) if len(of_seeds) > 1 else None
         return replace(test, found=replace(undefined, value=fmean(of_seeds), interval=ends), of_seeds=of_seeds)
-    arms = [(float(test.factors[name]), _answers(need, groups[name], dev, tasks)) for name in test.factors]
+    arms = [
+        (float(factor), _answers(need, group, dev, tasks))
+        for factor, group in zip(test.factors.values(), of_groups, strict=True)
+    ]
     if need.statistic != "metric" and any(lacks_a_score(arm) for _, arm in arms):
         return replace(test, found=undefined)
-    found = contrast(arms, same_seeds=have_same_seeds(*of_groups))
-    return replace(test, found=found, of_seeds=tuple(seed_scores(arms[0][1]).tolist()))
+    found = contrast(arms, same_seeds=same_seeds)
+    return replace(test, found=found, same_seeds=same_seeds, of_seeds=tuple(seed_scores(arms[0][1]).tolist()))
 
 
 def _change(result: Result, test: _Test) -> float | None:
@@ -245,6 +251,8 @@ def _finding(
         value=found.value if found else None,
         interval=found.interval if found else None,
         smallest_visible=found.smallest_visible(len(adjusted)) if found and _needs_p(test.need) else None,
+        seeds=found.seeds if found else (),
+        same_seeds=test.same_seeds,
         judgement=_judgement(test, adjusted_p),
         lacking=[name for name in (*test.need.left, *test.right) if name not in groups],
         differing={f"{one} − {other}": differing(groups[one], groups[other]) for one, other in pairs},

@@ -60,7 +60,7 @@ def conflict(groups: Groups) -> pl.DataFrame:
     nulls = [
         pairs.filter(pl.col("group") == title).select("group", "epoch").unique().sort("epoch").join(null, how="cross")
         for title, group in groups.items()
-        for null in [null_of(cosines(group).filter(pl.col("layer") == ENCODER)).drop("depth", "layer")]
+        for null in [_null(cosines(group).filter(pl.col("layer") == ENCODER)).drop("depth", "layer")]
     ]
     return pl.concat([pairs, *(null.select(pairs.columns) for null in nulls)])
 
@@ -72,13 +72,13 @@ def conflict_by_layer(group: Group) -> pl.DataFrame:
     """
     found = cosines(group).filter(pl.col("layer") != ENCODER)
     pairs = found.filter(pl.col("between").str.contains("/"))
-    null = null_of(found).join(pairs, on="layer", how="semi")
+    null = _null(found).join(pairs, on="layer", how="semi")
     return pl.concat(
         [part.select("between", "depth", "layer", "mean", "low", "high", "seeds") for part in (pairs, null)]
     )
 
 
-def null_of(found: pl.DataFrame) -> pl.DataFrame:
+def _null(found: pl.DataFrame) -> pl.DataFrame:
     """The tasks' own cosines in each part of the encoder as one row: the lowest and highest end of their intervals."""
     own = found.filter(~pl.col("between").str.contains("/")).drop_nulls("low").group_by("depth", "layer")
     ends = [pl.lit(None, pl.Float64).alias("mean"), pl.col("low").min(), pl.col("high").max()]

@@ -186,7 +186,7 @@ class Report:
         pairs = [
             Contrast(left=control.of, right=name)
             for name, group in groups.items()
-            if (control := group[0].recipe.control) is not None and control.of in groups
+            if (control := group[0].recipe.control) is not None and control.of in groups and control.of != name
         ]
         return self._compared([pair for pair in pairs if pair.name not in main])
 

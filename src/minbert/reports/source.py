@@ -27,7 +27,7 @@ class Requirement(Table):
     called `predicted`. precision-recall: precision less recall, of the second of two classes. gap: of a pair task with
     two classes, among examples with label `true` the mean `feature` of those called the second class less that of those
     called the first. curve: mean change of the metric from an epoch's end to the next, over the epochs that trained the
-    task, or did not (`trained`), from the end of the first one that did."""
+    task, or did not (`trained`), from the end of the first one that did; of runs evaluated at the ends of epochs."""
     direction: Literal["higher", "lower", "equal", "not higher", "never"] = "higher"
     """How left lies to right. equal: no difference above 0.01. not higher: by 0.01 at most. never: exactly 0."""
     between: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None

@@ -19,7 +19,7 @@ from minbert.experiments.devsets import DevSet, readings
 from minbert.experiments.results import ENCODER, Group, Groups, Result, without_paths
 from minbert.metrics import Interval, correlation_interval, proportion_interval, total
 from minbert.reports.claims import Judged
-from minbert.reports.figure_data import cosines, null_of
+from minbert.reports.figure_data import cosines
 from minbert.reports.source import Contrast, Source
 from minbert.schema import Recipe
 from minbert.tasks import Task
@@ -185,9 +185,17 @@ def contrasts(pairs: Sequence[Compared]) -> str:
         for line in lines:
             sharper = "" if line.sharper is None else between(line.sharper.interval)
             ends = [signed(line.difference.value), between(line.difference.interval), sharper]
-            rows.append([pair.name, line.score, *ends, probability(line.adjusted_p), line.verdict, _visible(line)])
+            told = [probability(line.adjusted_p), line.verdict, _visible(line)]
+            rows.append([pair.name, line.score, seeds_of(line.difference.seeds, line.same_seeds), *ends, *told])
     ends = ["difference", "95 % interval", "the same, seeds kept"]
-    return markdown(("left − right", "score", *ends, "p (Holm)", "left is", "visible from"), rows, left=2)
+    return markdown(("left − right", "score", "seeds", *ends, "p (Holm)", "left is", "visible from"), rows, left=3)
+
+
+def seeds_of(groups: Sequence[int], same_seeds: bool) -> str:
+    """'3' of one group, '3 paired' of several whose runs of a seed are, else '3 and 5'."""
+    if same_seeds or len(groups) < 2:
+        return f"{groups[0]} paired" if len(groups) > 1 else "".join(map(str, groups))
+    return f"{', '.join(map(str, groups[:-1]))} and {groups[-1]}"
 
 
 def worth(line: ScoreLine) -> str:
@@ -231,22 +239,26 @@ def conflict(groups: Groups) -> str:
     rows = []
     for name, group in groups.items():
         found = cosines(group).filter(pl.col("layer") == ENCODER)
-        null = next((Interval(row["low"], row["high"]) for row in null_of(found).to_dicts()), None)
+        ends_of = {row["between"]: Interval(row["low"], row["high"]) for row in found.drop_nulls("low").to_dicts()}
         for row in sorted(found.to_dicts(), key=lambda row: "/" not in row["between"]):
-            is_pair, ends = "/" in row["between"], None if row["low"] is None else Interval(row["low"], row["high"])
-            what = row["between"] if is_pair else f"null: {row['between']} and {row['between']}"
-            lies = _beside(null, ends) if is_pair else ""
+            ends, (one, *others) = ends_of.get(row["between"]), row["between"].split("/")
+            what = row["between"] if others else f"null: {one} and {one}"
+            lies = _beside([ends_of.get(task) for task in (one, *others)], ends) if others else ""
             numbers = [signed(row["mean"]), between(ends), f"{row['negative']:.0%}", f"{row['count']:,}"]
             rows.append([name, what, lies, *numbers])
     columns = ("run", "gradients of", "conflict", "mean cosine", "95 % interval", "below 0", "pairs of gradients")
     return markdown(columns, rows, left=3)
 
 
-def _beside(null: Interval | None, found: Interval | None) -> str:
-    """Whether two tasks' cosine lies below the null's intervals, or above them, or neither for sure."""
-    if null is None or found is None:
+def _beside(nulls: Sequence[Interval | None], found: Interval | None) -> str:
+    """Whether two tasks' cosine lies below both of their nulls, or above them, or neither for sure."""
+    known = [null for null in nulls if null is not None]
+    if found is None or len(known) < len(nulls):
         return "cannot be told"
-    return "yes" if found.high < null.low else "no" if found.low > null.high else "cannot be told"
+    is_below, is_above = (
+        all(of) for of in zip(*((found.high < n.low, found.low > n.high) for n in known), strict=True)
+    )
+    return "yes" if is_below else "no" if is_above else "cannot be told"
 
 
 def findings(judged: Judged) -> str:
@@ -255,8 +267,10 @@ def findings(judged: Judged) -> str:
     for f in judged.findings:
         value = "" if f.judgement == "not run" else signed(f.value) or "undefined"
         visible = "" if f.smallest_visible is None else number(f.smallest_visible)
-        rows.append([f.what, value, between(f.interval), visible, f.judgement])
-    parts = [markdown(("what was compared", "difference", "95 % interval", "visible from", "judgement"), rows)]
+        seeds = seeds_of(f.seeds, f.same_seeds)
+        rows.append([f.what, seeds, value, between(f.interval), visible, f.judgement])
+    columns = ("what was compared", "seeds", "difference", "95 % interval", "visible from", "judgement")
+    parts = [markdown(columns, rows, left=2)]
     if lacking := list(dict.fromkeys(name for f in judged.findings for name in f.lacking)):
         parts.append(f"No run of {', '.join(lacking)}.")
     pairs = {name: found for f in judged.findings for name, found in f.differing.items()}
@@ -323,21 +337,23 @@ seeds. No checkpoint was chosen on dev: every score is that of the last update."
 MINUTES_NOTE = """Minutes are those of the machine, and of what else it did, as much as the method's."""
 CONTRASTS_NOTE = """Difference of the means over seeds; the 95 % interval resamples seeds and examples (Multi-Bootstrap,
 Sellam et al. 2022), and is no narrower than Student's t makes it. Where left and right have the same seeds their runs
-are paired: those of a seed share initial heads, order of the data and dropout, and a draw picks the same seeds on both
-sides. "The same, seeds kept" resamples examples alone; it
-is given where five seeds or more of each run differ no more than their single answers explain, and is too narrow
-elsewhere. p is adjusted for all scores of the table, those of pairs that were not run included (Holm 1979). "Visible
-from" is the true difference that such an experiment finds four times in five, Holm's correction included."""
+are paired: those of a seed share initial heads, order of the data and dropout as far as their recipes are alike, and a
+draw picks the same seeds on both sides; where three seeds or more are common to both, runs of others are left out. "The
+same, seeds kept" resamples examples alone; it is given where five seeds or more, or the differences of as many pairs,
+differ no more than single answers explain, and is too narrow elsewhere. p is adjusted for all scores of the table,
+those of pairs that were not run included (Holm 1979). "Visible from" is the true difference that such an experiment
+finds four times in five, Holm's correction included."""
 CHURN_NOTE = """Answers that differ between left and right, runs of one seed where they are paired, beside those that
 differ between two seeds of one side; *gained* are right in left alone, *lost* in right alone."""
 CONFLICT_NOTE = """The cosine between two tasks' gradients in the encoder, before any surgery. Two small batches of one
 and the same task disagree too: that is the null, and conflict between tasks is only what lies below it. *Yes*: the
-whole interval lies below those of all tasks' nulls; *no*: it lies above them. Intervals are Student's t over the means
-of single epochs of single seeds."""
+whole interval lies below those of both tasks' nulls; *no*: it lies above them. Intervals are Student's t over the means
+of single epochs of single seeds, as if these had nothing to do with each other."""
 CLAIMS_NOTE = """A claim is supported where everything that it needs is shown, and contradicted where the opposite of a
-part is. Below three seeds a run nothing but "never" is judged. Whether left and right differ is one family of tests
-(Holm 1979), those that were not run included; a difference that several claims ask for is one test, and "visible from"
-is the true difference that such a test finds four times in five. "Equal" and "not higher" are supported where the 90 %
-interval lies within 0.01, as a verdict is: two one-sided tests at 5 %, not adjusted for the family. "Between" is judged
-by whether the 95 % interval lies between the ends or beside them, "never" by whether it happened in any seed. Curves
-are judged by whether all seeds agree, on these dev rows alone: their interval is the range over seeds."""
+part is. Below three seeds a run nothing but "never" is judged. Runs are paired as above. Whether left and right differ
+is one family of tests (Holm 1979), those that were not run included; a difference that several claims ask for is one
+test, and "visible from" is the true difference that such a test finds four times in five. "Equal" is supported where
+the 90 % interval lies within 0.01 of 0, as a verdict is (two one-sided tests at 5 %), "not higher" where it lies below
+0.01 (one of them); neither is adjusted for the family. "Between" is judged by whether the 95 % interval lies between
+the ends or beside them, "never" by whether it happened in any seed. Curves are judged by whether all seeds agree, on
+these dev rows alone: their interval is the range over seeds."""
