@@ -22,6 +22,7 @@ from minbert.comparison import (
     degrees_of_freedom,
     difference,
     holm,
+    on_scale,
     over_picked_seeds,
     score_interval,
     seed_effect,
@@ -547,6 +548,29 @@ def test_an_adjusted_p_is_the_smallest_level_at_which_holm_rejects(ps: list[floa
 def test_verdicts(value: float, interval_90: tuple[float, float], adjusted_p: float, expected: str) -> None:
     found = Difference(value, None, Interval(*interval_90), 0.01, 0.01, (5, 5))
     assert verdict(found, adjusted_p) == expected
+
+
+def test_where_few_examples_differ_in_nothing_others_still_may() -> None:
+    """Of 299 examples without a difference the rule of three leaves 0.01 and more open; of 300 it does not."""
+    for n, expected in ((40, "undecided"), (299, "undecided"), (300, "no difference above 0.01")):
+        same = [Answers("accuracy", np.ones((3, n)), np.ones(n))]
+        small = [Answers("accuracy", np.ones((3, 40)), np.ones(40))]
+        found = difference(same, same)
+        assert (found.examples, found.interval_90) == (n, (0, 0))
+        assert verdict(found, found.p) == expected
+        both = difference(same + small, same + small)
+        assert (both.examples, both.is_small, both.is_not_above) == (40, False, False)
+
+
+def test_an_interval_of_a_difference_stays_on_its_scale() -> None:
+    labels, ends = np.zeros(60), Interval(-3.0, 3.0)
+    share, turned = Answers("accuracy", np.zeros((3, 60)), labels), Answers("pearson", np.zeros((3, 60)), labels)
+    assert on_scale(ends, [(1, [share]), (-1, [share])]) == (-1, 1)
+    assert on_scale(ends, [(1, [share])]) == (0, 1)
+    assert on_scale(ends, [(-2, [share])]) == (-2, 0)
+    assert on_scale(ends, [(1, [turned]), (-1, [share])]) == (-2, 1)
+    assert on_scale(Interval(-0.1, 0.1), [(1, [share]), (-1, [share])]) == (-0.1, 0.1)
+    assert on_scale(None, [(1, [share])]) is None
 
 
 def test_a_verdicts_level_is_an_argument() -> None:

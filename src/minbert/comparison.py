@@ -28,6 +28,9 @@ ASSUMED_ACCURACY, ASSUMED_CORRELATION = 0.5, 0.5  # the better the scores, the s
 SEEDS_NEEDED = 3  # an arm; below, there is no verdict
 FOUND = 0.8  # the share of experiments in which a difference that counts as visible is found
 MARGIN = 0.01  # a difference below it is none; the verdict's text names it
+FEWEST = math.ceil(3 / MARGIN)
+"""Examples of a task, below which no difference is shown to be none. Where not one of n examples tells two arms apart,
+up to 3/n of others still may (95 %; the rule of three), and draws of these n have no spread that would say so."""
 LEVEL = 0.05
 SCALES = {
     **dict.fromkeys((*CORRELATIONS, "precision-recall"), (-1.0, 1.0)),
@@ -62,7 +65,7 @@ class Difference:
     where it is undefined in every run there is no value. `interval` holds 95 % and `interval_90` 90 %; `p` is
     two-sided, and `standard_error` the draws' deviation. All four are None where an arm has fewer than `SEEDS_NEEDED`
     of the `seeds`: a bootstrap over the examples of one or two runs errs far more often than it says. `freedom` are the
-    degrees of freedom of the standard error.
+    degrees of freedom of the standard error, `examples` those of the smallest task.
     """
 
     value: float | None
@@ -72,6 +75,17 @@ class Difference:
     standard_error: float | None
     seeds: tuple[int, ...]
     freedom: float = math.inf
+    examples: int = FEWEST
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is shown to be no more than `MARGIN`: two one-sided tests at 5 %, with `FEWEST` examples."""
+        return self.is_not_above and self.interval_90 is not None and self.interval_90.low >= -MARGIN
+
+    @property
+    def is_not_above(self) -> bool:
+        """Whether it is shown to be no more than `MARGIN` above 0."""
+        return self.interval_90 is not None and self.interval_90.high <= MARGIN and self.examples >= FEWEST
 
     def smallest_visible(self, family: int = 1) -> float | None:
         """The smallest true difference that an experiment with this standard error finds four times in five.
@@ -160,16 +174,15 @@ def contrast(
     ends = np.cumsum([num_seeds(arm) for arm in answers])[:-1]
     scores = np.split(seed_scores(tasks), ends)
     value = sum(factor * float(of_arm.mean()) for factor, of_arm in zip(factors, scores, strict=True))
-    is_defined = _is_defined(tasks)
+    is_defined, examples = _is_defined(tasks), min(len(task.labels) for task in tasks)
     if min(seeds) < SEEDS_NEEDED or not is_defined:
         return Difference(value if is_defined else None, None, None, None, None, seeds)
     streams = np.random.default_rng(seed).spawn(len(tasks) + len(arms))
     drawn = np.split(_drawn_scores(tasks, draws, streams[: len(tasks)]), ends, axis=1)
     if not over_seeds:
         d: Array = np.tensordot(factors, [arm.mean(1) for arm in drawn], 1)  # [arms], [arms, D] -> [D]
-        return Difference(
-            value, percentile_interval(d, 0.05), percentile_interval(d, 0.10), _p(d), float(d.std(ddof=1)), seeds
-        )
+        ends_95, ends_90 = percentile_interval(d, 0.05), percentile_interval(d, 0.10)
+        return Difference(value, ends_95, ends_90, _p(d), float(d.std(ddof=1)), seeds, examples=examples)
     if same_seeds:  # what each seed makes of the whole contrast, as one arm
         scores, drawn, factors = [np.tensordot(factors, scores, 1)], [np.tensordot(factors, drawn, 1)], [1.0]
     d = np.tensordot(
@@ -183,14 +196,21 @@ def contrast(
         for outside in (0.05, 0.10)
     )
     p = max(_p(d), 2 * float(stats.t.sf(abs(value) / error, freedom))) if error else _p(d)
-    return Difference(value, ends_95, ends_90, p, error, seeds, freedom)
+    return Difference(value, ends_95, ends_90, p, error, seeds, freedom, examples)
 
 
 def score_interval(arm: Sequence[Answers], draws: int = 10_000) -> Interval | None:
     """The 95 % interval of an arm's own score, by `contrast`, no wider than what its metrics can be."""
-    found = contrast([(1.0, arm)], draws).interval
-    low, high = np.sum([SCALES.get(task.metric, (0.0, 1.0)) for task in arm], axis=0)
-    return None if found is None else Interval(*(float(np.clip(end, low, high)) for end in found))
+    return on_scale(contrast([(1.0, arm)], draws).interval, [(1.0, arm)])
+
+
+def on_scale(interval: Interval | None, arms: Sequence[tuple[float, Sequence[Answers]]]) -> Interval | None:
+    """An interval of a contrast of arms, no wider than what its metrics can be."""
+    if interval is None:
+        return None
+    ends = [np.multiply(factor, SCALES.get(task.metric, (0.0, 1.0))) for factor, arm in arms for task in arm]
+    low, high = np.sum([np.sort(of_task) for of_task in ends], axis=0)
+    return Interval(*(float(np.clip(end, low, high)) for end in interval))
 
 
 def degrees_of_freedom(error: float, of_seeds: Sequence[tuple[float, int]]) -> float:
@@ -305,8 +325,7 @@ def verdict(found: Difference, adjusted_p: float | None, level: float = LEVEL) -
         return "undecided (seeds)"
     if adjusted_p < level:
         return "better" if found.value > 0 else "worse"
-    low, high = found.interval_90
-    return "no difference above 0.01" if low >= -MARGIN and high <= MARGIN else "undecided"
+    return "no difference above 0.01" if found.is_small else "undecided"
 
 
 def seed_effect(

@@ -310,6 +310,14 @@ def test_a_run_of_another_recipe_or_other_data_is_not_kept_in_the_place_of_one(
     assert load_results(tmp_path / "kept")[0].recipe.training.batch_size == 3
 
 
+def test_results_are_not_mixed_with_other_files(results: list[Result], tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="notes holds something else than results; keep these in a folder of their own"):
+        keep(results, tmp_path / "notes")
+    assert [file.name for file in (tmp_path / "notes").iterdir()] == ["notes.txt"]
+
+
 def test_results_and_runs_never_lie_in_one_folder(results: list[Result], runs: Path) -> None:
     before = sorted(runs.rglob("*"))
     for folder in (runs, runs.parent):

@@ -270,6 +270,12 @@ def test_a_curve_begins_where_the_task_was_first_trained() -> None:
         assert judged([need], groups).findings[0].value == pytest.approx(value)
 
 
+def test_where_all_epochs_train_all_tasks_there_is_no_other() -> None:
+    need = {"left": ["it"], "statistic": "curve", "trained": False}
+    with pytest.raises(DataError, match="claim 'claim': every epoch of turns trains every task, so that there is no"):
+        judged([need], {"it": turns([{0: 0.1, 1: 0.3}] * 3, None)})
+
+
 def test_evaluations_amid_epochs_are_no_ends_of_them() -> None:
     (one,) = turns([{0: 0.1, 1: 0.3, 2: 0.1}], None)
     training = one.recipe.training.model_copy(update={"evaluate_every": 7})
@@ -349,7 +355,7 @@ def test_a_family_does_not_shrink_by_what_is_not_run_and_has_none_that_needs_no_
     [
         (
             {"scores": ["moood"]},
-            r"a claim asks for 'moood' \(did you mean 'mood'\?\), and no run has a task of that name",
+            r"claim 'claim': asks for 'moood' \(did you mean 'mood'\?\), and no run has a task of that name",
         ),
         ({"statistic": "cell", "true": "bad", "predicted": "god"}, "task 'mood' has no class 'god' .*'good'.* claim"),
         (
@@ -378,14 +384,15 @@ def test_a_group_that_did_not_answer_the_task_is_not_run() -> None:
             ", share of dev with label bad called good: high",
         ),
         (
-            {"statistic": "curve", "trained": False},
-            ", mean change an epoch in epochs that train another task: high",
+            {"statistic": "curve", "trained": False, "left": ["turns"]},
+            ", mean change an epoch in epochs that train another task: turns",
         ),
         ({"right": ["low"], "part": "with negation"}, ", with negation: high − low"),
     ],
 )
 def test_a_finding_says_what_was_looked_at(need: dict[str, Any], what: str) -> None:
-    assert judged([need]).findings[0].what == f"mood{what}"
+    groups = GROUPS | {"turns": turns([{0: 0.1, 1: 0.1}], ["mood", "other"])}
+    assert judged([need], groups).findings[0].what == f"mood{what}"
 
 
 def test_classes_are_called_what_the_task_calls_them() -> None:

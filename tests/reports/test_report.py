@@ -392,6 +392,55 @@ def test_a_claim_that_cannot_be_judged_leaves_no_half_of_a_report(report: Report
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_asked_of_no_task_or_row_that_is_there_is_named(report: Report) -> None:
+    assert report.source is not None
+    row, example = report.source.table[0], report.source.examples[0]
+    known = report.source.model_copy(
+        update={
+            "table": [*report.source.table, row.model_copy(update={"run": "BIGG"})],
+            "examples": [example.model_copy(update={"task": "ssst"})],
+            "claims": report.source.claims[:1],
+        }
+    )
+    (collection,) = report.collections
+    groups = {**collection.groups, "BIG": [replace(one, group="BIG") for one in collection.groups["SUM-200"]]}
+    found = Report([replace(collection, groups=groups)], known)
+    assert "BIGG (did you mean 'BIG'?)" in found.lacking
+    assert "RR-SUM12-COSSTS-200" not in found.lacking, "a row of the source's table need not be run"
+    assert "No run has a task ssst (did you mean 'sst'?), of which the source has examples." in found.text
+
+
+def test_where_no_pair_is_named_the_report_says_what_would_name_one(report: Report) -> None:
+    (collection,) = report.collections
+    plain = {
+        name: [replace(one, recipe=one.recipe.model_copy(update={"control": None})) for one in group]
+        for name, group in collection.groups.items()
+    }
+    text = Report([replace(collection, groups=plain)]).text
+    assert "## What the differences are worth\n\nNo pair of groups was named" in text
+    assert re.search(r"Of all groups \S+ has the highest sum; that it is better than the next is not said\.", text)
+    assert "No pair" not in report.text
+    single = {"PCG-200": plain["PCG-200"]}
+    assert "No pair" not in Report([replace(collection, groups=single)]).text
+
+
+def test_a_pair_stands_in_one_table(report: Report) -> None:
+    """A control that the main question names the other way round is none of the other controls."""
+    assert report.source is not None
+    turned = report.source.model_copy(update={"contrasts": [Contrast(left="SUM-200", right="PCG-200")]})
+    text = Report(report.collections, turned).text
+    assert "| SUM-200 − PCG-200 | sum |" in text
+    assert "| PCG-200 − SUM-200 | sum |" not in text
+
+
+def test_a_judgement_by_curves_is_marked_where_claims_are_listed(report: Report) -> None:
+    listed = dict(table_rows(report.text, "**Which claims hold.**"))
+    for one in report.judged:
+        is_told = one.judgement in ("supported", "contradicted")
+        is_marked = is_told and any(need.statistic == "curve" for need in one.claim.needs)
+        assert listed[one.claim.says] == one.judgement + " in these runs" * is_marked
+
+
 def test_a_run_that_took_the_name_of_its_partner_is_no_control_of_itself(report: Report) -> None:
     (collection,) = report.collections
     itself = [

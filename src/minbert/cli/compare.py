@@ -67,7 +67,7 @@ def compare(
         show.results.print(_precision_table(found))
     for part in (_answers_table(found), _slices_table(found)):
         show.results.print(part)
-    show.results.print("Apart from that the runs differ in:")
+    show.results.print("The runs differ in:")
     for difference in found.differing:
         show.results.print(f"  {difference}", soft_wrap=True)
 

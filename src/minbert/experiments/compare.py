@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -22,6 +22,7 @@ from minbert.comparison import (
     holm,
     mean_score,
     num_seeds,
+    on_scale,
     seed_effect,
     verdict,
 )
@@ -133,7 +134,7 @@ def compare_scores(
 
 def _lines(cases: Sequence[Sequence[_Case]], not_run: int = 0) -> list[list[ScoreLine]]:
     """Those of each pair of groups."""
-    found = [[difference(case.left, case.right, same_seeds=case.same_seeds) for case in of_pair] for of_pair in cases]
+    found = [[_difference(case) for case in of_pair] for of_pair in cases]
     ps = [one.p for of_pair in found for one in of_pair]
     adjusted, family = iter(holm(ps, not_run)), len(ps) + not_run
     return [
@@ -190,6 +191,11 @@ def answers_of(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) ->
     }
 
 
+def _difference(case: _Case) -> Difference:
+    found = difference(case.left, case.right, same_seeds=case.same_seeds)
+    return replace(found, interval=on_scale(found.interval, [(1, case.left), (-1, case.right)]))
+
+
 def _line(case: _Case, found: Difference, adjusted_p: float | None, family: int) -> ScoreLine:
     left, right = case.left, case.right
     effects = _seed_effect(left), _seed_effect(right)
@@ -227,7 +233,7 @@ def _slice_lines(cases: Sequence[_Case], parts: Mapping[str, Sequence[Slice]]) -
         if not (case.left[0].metric in CORRELATIONS and is_constant(case.left[0].labels[part.members]))
     ]
     found = [
-        difference([within(case.left[0], part)], [within(case.right[0], part)], same_seeds=case.same_seeds)
+        _difference(replace(case, left=[within(case.left[0], part)], right=[within(case.right[0], part)]))
         for case, part in places
     ]
     adjusted = holm([one.p for one in found])

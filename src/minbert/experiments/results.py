@@ -178,11 +178,13 @@ def group_of(run: Path) -> str:
 def keep(results: Iterable[Result], folder: Path) -> list[Result]:
     """Adds results to a folder of results and gives all that it holds; a run that is made again takes its old place.
 
-    Raises RunError where the folder holds a run of another recipe, or of other data, by the same name; or runs
-    themselves, which could not be told from what is kept of them.
+    Raises RunError where the folder holds a run of another recipe, or of other data, by the same name; or something
+    else than results, such as runs themselves, which could not be told from what is kept of them.
     """
     if run := next(folder.rglob("recipe.toml"), None):
         raise RunError(f"{folder} holds runs, such as {run.parent}; keep results in a folder of their own")
+    if folder.is_dir() and not (folder / RUNS).is_file() and any(one.name[0] != "." for one in folder.iterdir()):
+        raise RunError(f"{folder} holds something else than results; keep these in a folder of their own")
     make_folder(folder)
     with one_writer(folder, patience=PATIENCE):  # several experiments may add to one folder at once
         known = {(r.group, r.seed): r for r in read_kept(folder)} if (folder / RUNS).is_file() else {}

@@ -23,6 +23,7 @@ from minbert.comparison import (
     contrast,
     holm,
     lacks_a_score,
+    on_scale,
     seed_scores,
 )
 from minbert.errors import DataError, near, shown
@@ -41,15 +42,17 @@ class Finding:
     """What one requirement came to: the difference with its 95 % interval; of a curve, the range over several seeds.
 
     There is no value where a run is missing, or where what was asked is undefined, as the correlation of one answer to
-    everything. `smallest_visible` is the true difference that is found four times in five among all tests; None where
-    no test is made. `seeds` are those of each group, the runs of a seed paired with `same_seeds`. `lacking` are the
-    groups that have no run. `differing` is what else differs between a group on the left and the one on the right that
-    stands at its place, by the pair's name.
+    everything. `adjusted_p` is Holm's over all tests, and `smallest_visible` the true difference that is found four
+    times in five among them; both are None where no test is made. `seeds` are those of each group, the runs of a seed
+    paired with `same_seeds`. `lacking` are the groups that have no run. `differing` is what else differs between a
+    group on the left and the one on the right that stands at its place, by the pair's name.
     """
 
     what: str
     value: float | None
     interval: Interval | None
+    is_of_curve: bool
+    adjusted_p: float | None
     smallest_visible: float | None
     seeds: tuple[int, ...]
     same_seeds: bool
@@ -104,13 +107,7 @@ def judge(
     `tasks` are those that a claim may name although no run has them. Raises DataError where a claim asks for another
     task, or for a class or a part of dev that there is not.
     """
-    if strange := {test.score for claim in claims for test in _tests(claim)} - {SUM, *dev, *tasks}:
-        name = min(strange)
-        raise DataError(
-            f"a claim asks for '{shown(name)}'{near(name, [*dev, *tasks])}, and no run has a task of that name; "
-            "correct the claim"
-        )
-    tests = [[_measured(test, groups, dev) for test in _tests(claim)] for claim in claims]
+    tests = [_measured_all(claim, groups, dev, {SUM, *dev, *tasks}) for claim in claims]
     ps = {t.hypothesis: t.found.p if t.found else None for of_one in tests for t in of_one if _needs_p(t.need)}
     adjusted = dict(zip(ps, holm(list(ps.values())), strict=True))
     judged = []
@@ -141,6 +138,19 @@ def _tests(claim: Claim) -> Iterator[_Test]:
                 yield _Test(need, score, right)
 
 
+def _measured_all(claim: Claim, groups: Groups, dev: Mapping[str, DevSet], scores: Collection[str]) -> list[_Test]:
+    """A claim's tests with what was found. Raises DataError, naming the claim."""
+    try:
+        tests = list(_tests(claim))
+        if strange := {test.score for test in tests} - {*scores}:
+            name = min(strange)
+            known = near(name, [score for score in scores if score != SUM])
+            raise DataError(f"asks for '{shown(name)}'{known}, and no run has a task of that name; correct the claim")
+        return [_measured(test, groups, dev) for test in tests]
+    except DataError as error:
+        raise DataError(f"claim '{shown(claim.name)}': {error}") from None
+
+
 def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
     """The test with its difference, where all of its groups have runs that answered the task, or the same ones."""
     need, names = test.need, [*test.need.left, *test.right]
@@ -153,6 +163,9 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
     of_groups, same_seeds = paired([groups[name] for name in test.factors])
     undefined = Difference(None, None, None, None, None, tuple(map(len, of_groups)))
     if need.statistic == "curve":
+        if not need.trained and of_groups[0][0].recipe.schedule.kind == "simultaneous":
+            name = of_groups[0][0].group
+            raise DataError(f"every epoch of {name} trains every task, so that there is no other; correct the claim")
         changes = [_change(result, test) for result in of_groups[0]]
         of_seeds = tuple(change for change in changes if change is not None)
         if len(of_seeds) < len(changes):
@@ -166,6 +179,7 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
     if need.statistic != "metric" and any(lacks_a_score(arm) for _, arm in arms):
         return replace(test, found=undefined)
     found = contrast(arms, same_seeds=same_seeds)
+    found = replace(found, interval=on_scale(found.interval, arms))
     return replace(test, found=found, same_seeds=same_seeds, of_seeds=tuple(seed_scores(arms[0][1]).tolist()))
 
 
@@ -195,7 +209,7 @@ def _answers(need: Requirement, group: Group, dev: Mapping[str, DevSet], tasks: 
 
 def _statistic(need: Requirement, answers: Answers, dev: DevSet) -> Answers:
     if (why := _unfit(need, dev)) is not None:
-        raise DataError(f"a claim asks for '{need.statistic}' of task '{dev.name}', {why}; correct the claim")
+        raise DataError(f"asks for '{need.statistic}' of task '{dev.name}', {why}; correct the claim")
     chosen = np.ones(len(dev), dtype=bool)
     if need.part is not None:
         chosen &= _part(need.part, dev)
@@ -250,6 +264,8 @@ def _finding(
         what=f"{test.score}{_looked_at(test.need, dev.get(test.score))}: {sides}",
         value=found.value if found else None,
         interval=found.interval if found else None,
+        is_of_curve=test.need.statistic == "curve",
+        adjusted_p=adjusted_p,
         smallest_visible=found.smallest_visible(len(adjusted)) if found and _needs_p(test.need) else None,
         seeds=found.seeds if found else (),
         same_seeds=test.same_seeds,
@@ -292,7 +308,7 @@ def _judgement(test: _Test, adjusted_p: float | None) -> Judgement:
         is_so, is_not = _between(found.interval, *test.need.between)
     else:
         differs = adjusted_p is not None and adjusted_p < LEVEL
-        is_so, is_not = OUTCOMES[test.need.direction](found.value, found.interval_90, differs)
+        is_so, is_not = OUTCOMES[test.need.direction](found, differs)
     return "supported" if is_so else "contradicted" if is_not else "undecided"
 
 
@@ -312,31 +328,34 @@ HOLDS: dict[str, Callable[[float], bool]] = {
 }
 
 
-def _above(value: float, _: Interval, differs: bool) -> tuple[bool, bool]:
-    return differs and value > 0, differs and value < 0
+def _above(found: Difference, differs: bool) -> tuple[bool, bool]:
+    assert found.value is not None
+    return differs and found.value > 0, differs and found.value < 0
 
 
-def _below(value: float, _: Interval, differs: bool) -> tuple[bool, bool]:
-    return differs and value < 0, differs and value > 0
+def _below(found: Difference, differs: bool) -> tuple[bool, bool]:
+    above, below = _above(found, differs)
+    return below, above
 
 
-def _equal(_: float, interval_90: Interval, differs: bool) -> tuple[bool, bool]:
-    low, high = interval_90
-    return low >= -MARGIN and high <= MARGIN, differs and (low > MARGIN or high < -MARGIN)
+def _equal(found: Difference, differs: bool) -> tuple[bool, bool]:
+    assert found.interval_90 is not None
+    low, high = found.interval_90
+    return found.is_small, differs and (low > MARGIN or high < -MARGIN)
 
 
-def _not_above(_: float, interval_90: Interval, differs: bool) -> tuple[bool, bool]:
-    return interval_90.high <= MARGIN, differs and interval_90.low > MARGIN
+def _not_above(found: Difference, differs: bool) -> tuple[bool, bool]:
+    assert found.interval_90 is not None
+    return found.is_not_above, differs and found.interval_90.low > MARGIN
 
 
-OUTCOMES: dict[str, Callable[[float, Interval, bool], tuple[bool, bool]]] = {
+OUTCOMES: dict[str, Callable[[Difference, bool], tuple[bool, bool]]] = {
     "higher": _above,
     "lower": _below,
     "equal": _equal,
     "not higher": _not_above,
 }
-"""Whether it is shown to be so, or not to be so, from the difference, its 90 % interval, and whether it differs from 0.
-That a difference is small is shown by the 90 % interval, which is two one-sided tests at 5 %, as in a verdict."""
+"""Whether it is shown to be so, or not to be so, from the difference, and whether it differs from 0."""
 
 
 def _between(interval: Interval, low: float, high: float) -> tuple[bool, bool]:

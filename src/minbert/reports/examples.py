@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from minbert.errors import near
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Group, Groups
 from minbert.predictions import answer
@@ -17,11 +18,14 @@ FORMAT_ROWS = 2  # of a starter file that are shown
 
 def section(examples: Sequence[Example], groups: Groups, dev: Mapping[str, DevSet], with_text: bool) -> str:
     """Every example's rows of dev with the answers of each group's seeds; the examples that dev has not are named."""
-    parts, lacking = ["## The paper's own examples"], []
+    parts, lacking = ["## The source's own examples"], []
     for task in dict.fromkeys(example.task for example in examples):
+        if task not in dev:
+            parts.append(f"No run has a task {task}{near(task, list(dev))}, of which the source has examples.")
+            continue
         rows = []
         for example in (one for one in examples if one.task == task):
-            found = list(_rows_with(example.words, dev[task])) if task in dev else []
+            found = list(_rows_with(example.words, dev[task]))
             rows += [_row(place, dev[task], groups, example, with_text) for place in found]
             lacking += [] if found else [f"“{' … '.join(example.words)}” ({task})"]
         if rows:

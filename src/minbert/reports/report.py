@@ -96,14 +96,14 @@ class Report:
         parts = [f"# {title}"]
         if self.source is not None and self.source.question:
             parts.append(f"**What was asked.** {self.source.question.strip()}")
-        parts.append(f"**What came out** ({self._kind(self.lead)}).")
-        parts.append(self._score_tables[self.lead.name])
         if self._named:
             parts += ["**What the differences that were asked about are worth.**", self._main_question()]
+        parts.append(f"**What came out** ({self._kind(self.lead)}). {tables.BRACKETS}")
+        parts.append(self._score_tables[self.lead.name])
         if self.judged:
             counts = ", ".join(f"{len(of)} {word}" for word, of in self._by_word() if of)
             parts.append(f"**Which claims hold.** Of {len(self.judged)}: {counts}.")
-            rows = [[one.claim.says, word] for word, of in self._by_word() for one in of]
+            rows = [[one.claim.says, word + self._in_what(one)] for word, of in self._by_word() for one in of]
             parts.append(tables.markdown(("claim", "judgement"), rows, left=2))
             parts.append(self._what_would_tell())
         return "\n\n".join(parts)
@@ -119,10 +119,16 @@ class Report:
 
     @property
     def lacking(self) -> list[str]:
-        """Groups that the source names and that have no run; beside one that may be misspelt, the one that is meant."""
+        """Groups that the source names and that have no run; beside one that may be misspelt, the one that is meant.
+
+        A row of its own table that was not run is no fault, but for one that may be misspelt.
+        """
         named, groups = [] if self.source is None else self.source.groups, self.lead.groups
+        rows = [] if self.source is None else [row.run for row in self.source.table if row.run not in named]
         spare = [name for name in groups if name not in named]
-        return [f"{name}{near(name, spare)}" for name in named if name not in groups]
+        lacking = [f"{name}{near(name, spare)}" for name in named if name not in groups]
+        meant = [(name, near(name, [one for one in spare if one not in rows])) for name in rows if name not in groups]
+        return lacking + [name + guess for name, guess in meant if guess]
 
     @property
     def _named(self) -> list[Contrast]:
@@ -145,6 +151,12 @@ class Report:
             if open_ones
             else ""
         )
+
+    @staticmethod
+    def _in_what(one: Judged) -> str:
+        """That a judgement rests on the curves of these runs, where it does, since that is less than the others."""
+        is_told = one.judgement in ("supported", "contradicted")
+        return " in these runs" if is_told and any(finding.is_of_curve for finding in one.findings) else ""
 
     @staticmethod
     def _kind(collection: Collection) -> str:
@@ -182,13 +194,13 @@ class Report:
     @cached_property
     def controls(self) -> list[Compared]:
         """Every other control beside its partner, another family."""
-        groups, main = self.lead.groups, {pair.name for pair, _ in self.contrasts}
+        groups, main = self.lead.groups, [{pair.left, pair.right} for pair, _ in self.contrasts]
         pairs = [
             Contrast(left=control.of, right=name)
             for name, group in groups.items()
             if (control := group[0].recipe.control) is not None and control.of in groups and control.of != name
         ]
-        return self._compared([pair for pair in pairs if pair.name not in main])
+        return self._compared([pair for pair in pairs if {pair.left, pair.right} not in main])
 
     def _compared(self, pairs: Sequence[Contrast], not_run: int = 0) -> list[Compared]:
         groups = self.lead.groups
@@ -197,9 +209,11 @@ class Report:
 
     def _contrasts(self) -> str:
         if not self.contrasts and not self.controls:
-            return ""
+            few = len(self.lead.groups) < 2 or self._named
+            return "" if few else f"## What the differences are worth\n\n{tables.UNNAMED}"
         parts = ["## What the differences are worth", tables.CONTRASTS_NOTE]
-        for title, pairs in (("The main question", self.contrasts), ("Controls", self.controls)):
+        titles = ("The main question", "Controls: each run that a control names, less the control")
+        for title, pairs in zip(titles, (self.contrasts, self.controls), strict=True):
             if pairs:
                 parts += [f"### {title}", tables.contrasts(pairs), tables.churn(pairs), *self._confounds(pairs)]
             if pairs is self.contrasts and len(pairs) < len(self._named):
@@ -223,6 +237,10 @@ class Report:
         parts = [f"## Mistakes of {self.final}"]
         if self.source is not None and self.source.final not in ("", self.final):
             parts.append(f"The source's own are those of {self.source.final}, of which there is no run.")
+        if len(self.lead.groups) > 1 and (self.source is None or self.source.final != self.final):
+            parts.append(
+                f"Of all groups {self.final} has the highest sum; that it is better than the next is not said."
+            )
         for name in group[0].answers:
             named = [f"{kind}-{name}" for kind in ("confusion", "reliability", "scatter")]
             drawn = [plot.name for plot in self.plots if plot.name in named]
@@ -254,7 +272,7 @@ class Report:
             return ""
         parts = []
         for title, points in (
-            ("What the paper leaves unclear", self.source.unclear),
+            ("What the source leaves unclear", self.source.unclear),
             ("What differs here", self.source.differs),
         ):
             if points:

@@ -67,15 +67,23 @@ def scores(groups: Groups, dev: Mapping[str, DevSet], source: Source | None) -> 
     """Every group's dev scores at the last update: means over seeds, each with its interval, beside the source's."""
     tasks = [name for name in dev if any(name in group[0].answers for group in groups.values())]
     printed = {row.run: row.scores for row in source.table} if source else {}
-    rows = [["always one answer", "", *(number(_baseline(groups, name)) for name in tasks), ""] + [""] * bool(printed)]
+    constant = {name: _baseline(groups, name) for name in tasks}
+    of_sum = number(total(constant)) if len(tasks) > 1 else ""
+    rows = [["always one answer", "", *map(number, constant.values()), of_sum] + [""] * bool(printed)]
     for name, group in _in_order(groups, list(printed)).items():
         cells = [_score(group, dev, [task]) if task in group[0].answers else "" for task in tasks]
         whole = _score(group, dev, tasks) if len(tasks) > 1 and group[0].answers.keys() == set(tasks) else ""
         theirs = printed.get(name, {})
         beside = [" / ".join(number(theirs[key]) for key in (*tasks, SUM) if key in theirs)] if printed else []
         rows.append([name, str(len(group)), *cells, whole, *beside])
-    columns = ["run", "seeds", *tasks, SUM, *([f"the paper's {' / '.join([*tasks, SUM])}"] if printed else [])]
+    titles = [f"{name}, {metric_of(dev[name])}" for name in tasks]
+    columns = ["run", "seeds", *titles, SUM, *([f"as printed: {' / '.join([*tasks, SUM])}"] if printed else [])]
     return markdown(columns, rows)
+
+
+def metric_of(dev: DevSet) -> str:
+    """A task's metric as readers know it."""
+    return {"pearson": "Pearson's r", "spearman": "Spearman's ρ"}.get(str(dev.task.metric), str(dev.task.metric))
 
 
 def _in_order(groups: Groups, first: Sequence[str]) -> dict[str, Group]:
@@ -203,8 +211,13 @@ def worth(line: ScoreLine) -> str:
     found = line.difference
     ends = f" ({between(found.interval)})" if found.interval else ""
     size = "" if found.value is None else f" {signed(found.value)}{ends}"
+    p = "" if line.adjusted_p is None else f" (p {_after_holm(line.adjusted_p)} after Holm)"
     visible = "" if line.smallest_visible is None else f"; a true difference from {_visible(line)} on would show"
-    return f"{line.score}{size}, *{line.verdict}*{visible}"
+    return f"{line.score}{size}, *{line.verdict}*{p}{visible}"
+
+
+def _after_holm(p: float) -> str:
+    return probability(p) if p < 0.001 else f"= {probability(p)}"
 
 
 def probability(p: float | None) -> str:
@@ -268,8 +281,9 @@ def findings(judged: Judged) -> str:
         value = "" if f.judgement == "not run" else signed(f.value) or "undefined"
         visible = "" if f.smallest_visible is None else number(f.smallest_visible)
         seeds = seeds_of(f.seeds, f.same_seeds)
-        rows.append([f.what, seeds, value, between(f.interval), visible, f.judgement])
-    columns = ("what was compared", "seeds", "difference", "95 % interval", "visible from", "judgement")
+        ends = between(f.interval) + " (range of seeds)" * (f.is_of_curve and f.interval is not None)
+        rows.append([f.what, seeds, value, ends, probability(f.adjusted_p), visible, f.judgement])
+    columns = ("what was compared", "seeds", "difference", "95 % interval", "p (Holm)", "visible from", "judgement")
     parts = [markdown(columns, rows, left=2)]
     if lacking := list(dict.fromkeys(name for f in judged.findings for name in f.lacking)):
         parts.append(f"No run of {', '.join(lacking)}.")
@@ -292,7 +306,7 @@ def data(dev: Mapping[str, DevSet], rows: Mapping[str, Mapping[str, int]]) -> st
             beside = [f"{theirs:,}" if theirs else ""] if rows else []
             left_out = str(len(reading.bad_rows)) if reading.bad_rows else ""
             lines.append([name, split, f"{len(reading.examples):,}", left_out, *beside, _balance(task, reading)])
-    beside = ["the paper's rows"] if rows else []
+    beside = ["rows as printed"] if rows else []
     return markdown(("task", "split", "usable rows", "left out", *beside, "labels"), lines, left=2)
 
 
@@ -310,10 +324,9 @@ def _balance(dev: DevSet, reading: Reading) -> str:
 def making(results: Sequence[Result]) -> str:
     """Runs, updates and hours in all; on what machines and with what versions."""
     hours = sum(result.seconds for result in results) / 3600
+    took = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
     updates = sum(result.updates for result in results)
-    parts = [
-        f"{counted(len(results), 'run')}, {updates:,} updates, {hours:.1f} hours of updates in all, evaluations apart."
-    ]
+    parts = [f"{counted(len(results), 'run')}, {updates:,} updates, {took} of updates in all, evaluations apart."]
     keys = {"processor": "Processors", "device": "Devices", "threads": "Threads a run"}
     keys |= {"float32_matmul_precision": "Kernels for float32 products"}
     for key, title in keys.items():
@@ -331,6 +344,9 @@ def _counts(values: Counter[str]) -> str:
     return "; ".join(f"{value} ({counted(count, 'run')})" for value, count in values.most_common())
 
 
+BRACKETS = "In brackets: 95 % intervals, from three seeds on over seeds and dev rows, below over the rows of dev alone."
+UNNAMED = """No pair of groups was named, so none is compared here. `minbert compare LEFT RIGHT` tells what a difference
+is worth; a recipe's `[control]`, or a source with `[[contrasts]]` (`--source`), names pairs for a report."""
 SCORES_NOTE = """In brackets the 95 % interval: with three seeds or more over seeds and dev examples (Multi-Bootstrap),
 with fewer that of a single run with this score over other examples of the same kind, which says nothing about other
 seeds. No checkpoint was chosen on dev: every score is that of the last update."""
@@ -354,6 +370,6 @@ part is. Below three seeds a run nothing but "never" is judged. Runs are paired 
 is one family of tests (Holm 1979), those that were not run included; a difference that several claims ask for is one
 test, and "visible from" is the true difference that such a test finds four times in five. "Equal" is supported where
 the 90 % interval lies within 0.01 of 0, as a verdict is (two one-sided tests at 5 %), "not higher" where it lies below
-0.01 (one of them); neither is adjusted for the family. "Between" is judged by whether the 95 % interval lies between
-the ends or beside them, "never" by whether it happened in any seed. Curves are judged by whether all seeds agree, on
-these dev rows alone: their interval is the range over seeds."""
+0.01 (one of them), with 300 dev rows or more; neither is adjusted for the family. "Between" is judged by whether the
+95 % interval lies between the ends or beside them, "never" by whether it happened in any seed. Curves are judged by
+whether all seeds agree, on these dev rows alone: "in these runs"."""
