@@ -100,7 +100,10 @@ def _read(name: str, task: Task, result: Result, data: Path | None) -> DevSet:
             raise RunError(f"{path}, on which {result.name} was scored, does not exist; pass --data DIR with that file")
     if digests[source] != result.data[name].get(source):
         files = several(task.files(source), 2)
-        raise RunError(f"{files} is not the file that {result.name} was scored on; pass --data DIR with that one")
+        raise RunError(
+            f"{files} is not the file that {result.name} was scored on, or has changed since; put it back, or pass "
+            "--data DIR with that file"
+        )
     task = task.with_files(lambda s, file: file if digests[s] == result.data[name].get(s) is not None else None)
     reading = readings(task.with_files(lambda s, file: file if s == source else None))["dev"]
     return DevSet(name, task, reading.examples, dev_set_places(task, reading))
