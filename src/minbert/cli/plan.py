@@ -85,7 +85,7 @@ def _show_differences(estimates: Sequence[Estimate], seeds: int) -> None:
 def _difference_table(estimates: Sequence[Estimate], seeds: int) -> Table:
     """How small a difference between two recipes could show; before any run it depends on dev's size alone."""
     from minbert.cli.show import number, table
-    from minbert.comparison import smallest_visible_difference
+    from minbert.experiments.power import smallest_visible_difference
 
     recipes_of: dict[tuple[tuple[str, str, int], ...], list[str]] = {}
     for estimate in estimates:
@@ -109,12 +109,14 @@ def _difference_table(estimates: Sequence[Estimate], seeds: int) -> Table:
 
 
 def _difference_note() -> str:
-    from minbert.comparison import ASSUMED_ACCURACY, ASSUMED_CORRELATION, RENEWED
+    from minbert.experiments.power import ASSUMED_ACCURACY, ASSUMED_CORRELATION, RENEWED
 
     turned = 2 * RENEWED * ASSUMED_ACCURACY * (1 - ASSUMED_ACCURACY)
     return (
         "A true difference of this size is found 4 times in 5, among the scores of one comparison. "
         f"Assumed: accuracies of {ASSUMED_ACCURACY} and "
-        f"correlations of {ASSUMED_CORRELATION} (better ones let less show), and that another seed turns {turned:.0%} "
-        "of the answers from right to wrong or back, as it does for sentiment in five classes."
+        f"correlations of {ASSUMED_CORRELATION} (with better ones smaller differences show), that another seed turns "
+        f"{turned:.0%} of the answers from right to wrong or back, as it does for sentiment in five classes, and that "
+        "two recipes differ as two seeds do: runs of a seed are compared with each other, and the more alike these "
+        "are, the smaller a difference shows."
     )
