@@ -183,8 +183,9 @@ def keep(results: Iterable[Result], folder: Path) -> list[Result]:
     """
     if run := next(folder.rglob("recipe.toml"), None):
         raise RunError(f"{folder} holds runs, such as {run.parent}; keep results in a folder of their own")
-    if folder.is_dir() and not (folder / RUNS).is_file() and any(one.name[0] != "." for one in folder.iterdir()):
-        raise RunError(f"{folder} holds something else than results; keep these in a folder of their own")
+    names = {entry.name for entry in folder.iterdir() if entry.name[0] != "."} if folder.is_dir() else set()
+    if RUNS not in names and (strangers := names - {ANSWERS, CONFLICT}):  # which another process may be writing
+        raise RunError(f"{folder} holds other files, such as {min(strangers)}; keep results in a folder of their own")
     make_folder(folder)
     with one_writer(folder, patience=PATIENCE):  # several experiments may add to one folder at once
         known = {(r.group, r.seed): r for r in read_kept(folder)} if (folder / RUNS).is_file() else {}
