@@ -313,7 +313,7 @@ def test_a_run_of_another_recipe_or_other_data_is_not_kept_in_the_place_of_one(
 def test_results_are_not_mixed_with_other_files(results: list[Result], tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="notes holds other files, such as notes.txt; keep results in a folder of"):
+    with pytest.raises(RunError, match=r"notes holds other files, such as notes.txt; keep results in a folder of"):
         keep(results, tmp_path / "notes")
     assert [file.name for file in (tmp_path / "notes").iterdir()] == ["notes.txt"]
 
