@@ -28,7 +28,9 @@ def _of_classes(found: ClassMistakes, with_text: bool) -> list[str]:
         for line in found.classes
     ]
     parts = [tables.markdown(("label", "rows", "called so", "precision", "recall", "F1"), rows)]
-    rows = [[one.true, one.called, f"{one.count:.0f}", f"{one.share:.0%}"] for one in found.confusions]
+    rows = [
+        [one.true, one.called, f"{one.count:.1f}".removesuffix(".0"), f"{one.share:.0%}"] for one in found.confusions
+    ]
     if rows:
         parts += ["Most frequent confusions (mean over seeds):"]
         parts += [tables.markdown(("label", "called", "rows", "of the label's rows"), rows, left=2)]
