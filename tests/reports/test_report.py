@@ -217,6 +217,14 @@ def test_the_main_question_is_told_for_every_score_where_tasks_differ(report: Re
     assert re.findall(r"(\w+) [+−0][\d.]+ \(", line) == ["sst", "para"]
 
 
+def test_the_main_question_tells_the_sum_and_what_was_said_of_each_task(report: Report) -> None:
+    (line,) = [one for one in report.text.splitlines() if "PCG-200 − SUM-200: sum" in one and one.startswith("- Does")]
+    told = {}
+    for word, tasks in re.findall(r"\*([^*]+)\* \(([^)=]+)\)", line.partition("by task: ")[2]):
+        told |= dict.fromkeys(tasks.split(", "), word)
+    assert told == {line.score: line.verdict for line in report.contrasts[0][1] if line.score != "sum"}
+
+
 def test_runs_that_dev_ended_are_named(report: Report) -> None:
     (collection,) = report.collections
     (one, *_) = collection.groups["SUM-200"]

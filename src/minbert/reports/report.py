@@ -109,13 +109,15 @@ class Report:
         return "\n\n".join(parts)
 
     def _main_question(self) -> str:
-        """A line for each pair of the main question, on the sum of its scores, or on each where there is no sum."""
-        worth = {
-            pair.name: "; ".join(tables.worth(line) for line in [one for one in lines if one.score == SUM] or lines)
-            for pair, lines in self.contrasts
-        }
-        lines = [f"- {pair.asks} {pair.name}: {worth.get(pair.name, '*not run*')}" for pair in self._named]
-        return "\n".join(" ".join(line.split()) for line in lines)
+        """A line for each pair of the main question, on the sum and what each task says, or on each without a sum."""
+        worth = {}
+        for pair, lines in self.contrasts:
+            of_sum = [line for line in lines if line.score == SUM]
+            of_tasks = [line for line in lines if line.score != SUM]
+            told = [tables.worth(line) for line in of_sum or of_tasks]
+            worth[pair.name] = "; ".join([*told, *([tables.verdicts(of_tasks)] if of_sum else [])])
+        asked = [f"- {pair.asks} {pair.name}: {worth.get(pair.name, '*not run*')}" for pair in self._named]
+        return "\n".join(" ".join(line.split()) for line in asked)
 
     @property
     def lacking(self) -> list[str]:

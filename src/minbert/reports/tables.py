@@ -216,6 +216,13 @@ def worth(line: ScoreLine) -> str:
     return f"{line.score}{size}, *{line.verdict}*{p}{visible}"
 
 
+def verdicts(lines: Sequence[ScoreLine]) -> str:
+    """What was said of each task, the tasks of one verdict together."""
+    words = dict.fromkeys(line.verdict for line in lines)
+    tasks = {word: ", ".join(line.score for line in lines if line.verdict == word) for word in words}
+    return "by task: " + ", ".join(f"*{word}* ({of})" for word, of in tasks.items())
+
+
 def _after_holm(p: float) -> str:
     return probability(p) if p < 0.001 else f"= {probability(p)}"
 
