@@ -358,8 +358,8 @@ def churn(left: Answers, right: Answers, same_seeds: bool = False) -> Churn:
     assert left.metric == right.metric
     assert np.array_equal(left.labels, right.labels)
     are_scores = left.metric in CORRELATIONS
-    pairs = zip(left.predictions, right.predictions, strict=True) if same_seeds else None
-    between = list(pairs or product(left.predictions, right.predictions))
+    rows = left.predictions, right.predictions
+    between = list(zip(*rows, strict=True) if same_seeds else product(*rows))
     within = [pair for arm in (left, right) for pair in combinations(arm.predictions, 2)]
 
     def apart(pairs: Sequence[tuple[Numbers, Numbers]]) -> float:

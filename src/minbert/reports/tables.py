@@ -193,7 +193,7 @@ def contrasts(pairs: Sequence[Compared]) -> str:
         for line in lines:
             sharper = "" if line.sharper is None else between(line.sharper.interval)
             ends = [signed(line.difference.value), between(line.difference.interval), sharper]
-            told = [probability(line.adjusted_p), line.verdict, _visible(line)]
+            told = [probability(line.adjusted_p), line.verdict, _visible(line.smallest_visible)]
             rows.append([pair.name, line.score, seeds_of(line.difference.seeds, line.same_seeds), *ends, *told])
     ends = ["difference", "95 % interval", "the same, seeds kept"]
     return markdown(("left − right", "score", "seeds", *ends, "p (Holm)", "left is", "visible from"), rows, left=3)
@@ -201,9 +201,9 @@ def contrasts(pairs: Sequence[Compared]) -> str:
 
 def seeds_of(groups: Sequence[int], same_seeds: bool) -> str:
     """'3' of one group, '3 paired' of several whose runs of a seed are, else '3 and 5'."""
-    if same_seeds or len(groups) < 2:
-        return f"{groups[0]} paired" if len(groups) > 1 else "".join(map(str, groups))
-    return f"{', '.join(map(str, groups[:-1]))} and {groups[-1]}"
+    if len(groups) < 2:
+        return "".join(map(str, groups))
+    return f"{groups[0]} paired" if same_seeds else f"{', '.join(map(str, groups[:-1]))} and {groups[-1]}"
 
 
 def worth(line: ScoreLine) -> str:
@@ -212,7 +212,11 @@ def worth(line: ScoreLine) -> str:
     ends = f" ({between(found.interval)})" if found.interval else ""
     size = "" if found.value is None else f" {signed(found.value)}{ends}"
     p = "" if line.adjusted_p is None else f" (p {_after_holm(line.adjusted_p)} after Holm)"
-    visible = "" if line.smallest_visible is None else f"; a true difference from {_visible(line)} on would show"
+    visible = (
+        ""
+        if line.smallest_visible is None
+        else f"; a true difference from {number(line.smallest_visible)} on would show"
+    )
     return f"{line.score}{size}, *{line.verdict}*{p}{visible}"
 
 
@@ -232,13 +236,13 @@ def probability(p: float | None) -> str:
     return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _visible(line: ScoreLine) -> str:
-    return "" if line.smallest_visible is None else number(line.smallest_visible)
+def _visible(difference: float | None) -> str:
+    return "" if difference is None else number(difference)
 
 
 def churn(pairs: Sequence[Compared]) -> str:
     """Answers that two groups do not share, beside what another seed alone changes."""
-    rows: list[list[str]] = []
+    rows = []
     for pair, lines in pairs:
         for line in lines:
             if line.churn is not None:
@@ -272,13 +276,11 @@ def conflict(groups: Groups) -> str:
 
 def _beside(nulls: Sequence[Interval | None], found: Interval | None) -> str:
     """Whether two tasks' cosine lies below both of their nulls, or above them, or neither for sure."""
-    known = [null for null in nulls if null is not None]
-    if found is None or len(known) < len(nulls):
-        return "cannot be told"
-    is_below, is_above = (
-        all(of) for of in zip(*((found.high < n.low, found.low > n.high) for n in known), strict=True)
-    )
-    return "yes" if is_below else "no" if is_above else "cannot be told"
+    if found is not None and all(null is not None and found.high < null.low for null in nulls):
+        return "yes"
+    if found is not None and all(null is not None and found.low > null.high for null in nulls):
+        return "no"
+    return "cannot be told"
 
 
 def findings(judged: Judged) -> str:
@@ -286,10 +288,10 @@ def findings(judged: Judged) -> str:
     rows = []
     for f in judged.findings:
         value = "" if f.judgement == "not run" else signed(f.value) or "undefined"
-        visible = "" if f.smallest_visible is None else number(f.smallest_visible)
         seeds = seeds_of(f.seeds, f.same_seeds)
         ends = between(f.interval) + " (range of seeds)" * (f.is_of_curve and f.interval is not None)
-        rows.append([f.what, seeds, value, ends, probability(f.adjusted_p), visible, f.judgement])
+        told = [probability(f.adjusted_p), _visible(f.smallest_visible), f.judgement]
+        rows.append([f.what, seeds, value, ends, *told])
     columns = ("what was compared", "seeds", "difference", "95 % interval", "p (Holm)", "visible from", "judgement")
     parts = [markdown(columns, rows, left=2)]
     if lacking := list(dict.fromkeys(name for f in judged.findings for name in f.lacking)):
