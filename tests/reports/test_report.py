@@ -23,9 +23,9 @@ from minbert.reports.examples import formats, section
 from minbert.reports.mistakes_text import section as section_of
 from minbert.reports.page import page, write_report
 from minbert.reports.report import Report
+from minbert.reports.score_tables import training as training_of
 from minbert.reports.source import Contrast, Example, Requirement, Source, read_source
 from minbert.reports.tables import conflict, markdown
-from minbert.reports.tables import training as training_of
 from minbert.training import begin, records
 
 ROOT = Path(__file__).parents[2]

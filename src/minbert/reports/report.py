@@ -10,7 +10,7 @@ from minbert.errors import counted, near
 from minbert.experiments.compare import SUM, compare_scores, differing
 from minbert.experiments.results import Groups
 from minbert.metrics import total
-from minbert.reports import examples, figures, mistakes_text, tables
+from minbert.reports import examples, figures, mistakes_text, score_tables, tables
 from minbert.reports.claims import JUDGEMENTS, Judged, Judgement, judge
 from minbert.reports.collection import Collection
 from minbert.reports.figures import Plot
@@ -98,7 +98,7 @@ class Report:
             parts.append(f"**What was asked.** {self.source.question.strip()}")
         if self._named:
             parts += ["**What the differences that were asked about are worth.**", self._main_question()]
-        parts.append(f"**What came out** ({self._kind(self.lead)}). {tables.BRACKETS}")
+        parts.append(f"**What came out** ({self._kind(self.lead)}). {score_tables.BRACKETS}")
         parts.append(self._score_tables[self.lead.name])
         if self.judged:
             counts = ", ".join(f"{len(of)} {word}" for word, of in self._by_word() if of)
@@ -175,14 +175,14 @@ class Report:
     def _score_tables(self) -> dict[str, str]:
         """By collection; they take a while, and the lead's stands in the text twice."""
         sources = {one.name: self.source if one.is_of_dev_files else None for one in self.collections}
-        return {one.name: tables.scores(one.groups, one.dev, sources[one.name]) for one in self.collections}
+        return {one.name: score_tables.scores(one.groups, one.dev, sources[one.name]) for one in self.collections}
 
     def _scores(self) -> str:
-        parts = ["## All scores", tables.SCORES_NOTE]
+        parts = ["## All scores", score_tables.SCORES_NOTE]
         for collection in self.collections:
             parts += [f"### {collection.name}", f"{self._kind(collection)}."]
-            parts += [self._score_tables[collection.name], tables.patience(collection.groups)]
-            parts += [tables.seeds(collection.groups), tables.training(collection.groups)]
+            parts += [self._score_tables[collection.name], score_tables.patience(collection.groups)]
+            parts += [score_tables.seeds(collection.groups), score_tables.training(collection.groups)]
         return "\n\n".join(filter(None, parts))
 
     @cached_property

@@ -1,28 +1,22 @@
 """Numbers of results -> Markdown tables, each with the words that a reader needs beside it."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from minbert import comparison
-from minbert.comparison import SEEDS_NEEDED, Churn
+from minbert.comparison import Churn
 from minbert.data import Reading
 from minbert.errors import counted
-from minbert.experiments.compare import SUM, ScoreLine, answers_of
+from minbert.experiments.compare import ScoreLine
 from minbert.experiments.devsets import DevSet, readings
-from minbert.experiments.results import ENCODER, Group, Groups, Result, without_paths
-from minbert.metrics import Interval, correlation_interval, proportion_interval, total
+from minbert.experiments.results import ENCODER, Groups, Result
+from minbert.metrics import Interval
 from minbert.reports.claims import Judged
 from minbert.reports.figure_data import cosines
-from minbert.reports.source import Contrast, Source
-from minbert.schema import Recipe
-from minbert.tasks import Task
+from minbert.reports.source import Contrast
 
 Compared = tuple[Contrast, list[ScoreLine]]
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~&!]")  # of Markdown, in a table's cell
@@ -31,11 +25,11 @@ SPECIAL = re.compile(r"[\\`*_\[\]<>|~&!]")  # of Markdown, in a table's cell
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
     """A table whose first `left` columns are words and whose other columns are numbers."""
     ruler = ["---"] * left + ["--:"] * (len(columns) - left)
-    lines = [[_cell(cell) for cell in row] for row in (columns, ruler, *rows)]
+    lines = [[cell(text) for text in row] for row in (columns, ruler, *rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """On one line, and nothing in it is taken for Markdown or HTML: texts of the data stand in tables."""
     return SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
@@ -61,129 +55,6 @@ def signed(value: float | None) -> str:
 def between(interval: Interval | None, of: Callable[[float], str] | None = None) -> str:
     """Both ends of an interval, each as `of` writes it, with its sign without one; or nothing."""
     return "" if interval is None else " to ".join(map(of or signed, interval))
-
-
-def scores(groups: Groups, dev: Mapping[str, DevSet], source: Source | None) -> str:
-    """Every group's dev scores at the last update: means over seeds, each with its interval, beside the source's."""
-    tasks = [name for name in dev if any(name in group[0].answers for group in groups.values())]
-    printed = {row.run: row.scores for row in source.table} if source else {}
-    constant = {name: _baseline(groups, name) for name in tasks}
-    of_sum = number(total(constant)) if len(tasks) > 1 else ""
-    rows = [["always one answer", "", *map(number, constant.values()), of_sum] + [""] * bool(printed)]
-    for name, group in _in_order(groups, list(printed)).items():
-        cells = [_score(group, dev, [task]) if task in group[0].answers else "" for task in tasks]
-        whole = _score(group, dev, tasks) if len(tasks) > 1 and group[0].answers.keys() == set(tasks) else ""
-        theirs = printed.get(name, {})
-        beside = [" / ".join(number(theirs[key]) for key in (*tasks, SUM) if key in theirs)] if printed else []
-        rows.append([name, str(len(group)), *cells, whole, *beside])
-    titles = [f"{name}, {metric_of(dev[name])}" for name in tasks]
-    columns = ["run", "seeds", *titles, SUM, *([f"as printed: {' / '.join([*tasks, SUM])}"] if printed else [])]
-    return markdown(columns, rows)
-
-
-def metric_of(dev: DevSet) -> str:
-    """A task's metric as readers know it."""
-    return {"pearson": "Pearson's r", "spearman": "Spearman's ρ"}.get(str(dev.task.metric), str(dev.task.metric))
-
-
-def _in_order(groups: Groups, first: Sequence[str]) -> dict[str, Group]:
-    """The groups, those of the source's table first and in its order."""
-    known = [name for name in first if name in groups]
-    return {name: groups[name] for name in (*known, *(name for name in groups if name not in known))}
-
-
-def _baseline(groups: Groups, task: str) -> float | None:
-    found = [group[0].baselines[task] for group in groups.values() if task in group[0].baselines]
-    return found[0] if found else None
-
-
-def _score(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> str:
-    """A mean over seeds with its 95 % interval, over seeds and examples where there are enough seeds."""
-    values = [total({name: result.scores[name] for name in tasks}) for result in group]
-    if len(tasks) == 1 and any(result.scores[tasks[0]] is None for result in group):
-        return "undefined"
-    return f"{number(fmean(values))} ({between(score_interval(group, dev, tasks), number) or 'no interval'})"
-
-
-def score_interval(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> Interval | None:
-    """Over seeds and examples; below three seeds that of one run over examples alone, where a formula is known."""
-    if len(group) >= SEEDS_NEEDED:
-        return comparison.score_interval(list(answers_of(group, dev, tasks).values()))
-    metric, values = group[0].recipe.tasks[tasks[0]].metric, [result.scores[tasks[0]] for result in group]
-    if len(tasks) > 1 or None in values or metric not in ("accuracy", "pearson"):
-        return None
-    n, value = len(dev[tasks[0]]), fmean(value or 0.0 for value in values)
-    return proportion_interval(value, n) if metric == "accuracy" else correlation_interval(value, n)
-
-
-def seeds(groups: Groups) -> str:
-    """How far the seeds of each group lie apart, and what a run cost."""
-    rows = []
-    for name, group in groups.items():
-        sums = [total(result.scores) for result in group]
-        spread = number(stdev(sums)) if len(sums) > 1 else ""
-        batches = ", ".join(f"{task} {count:,}" for task, count in group[0].batches.items())
-        angle = "" if group[0].angle is None else f"{fmean(result.angle or 0 for result in group):.1f}"
-        minutes = f"{fmean(result.seconds for result in group) / 60:.1f}"
-        rows.append([name, ", ".join(str(result.seed) for result in group), batches or "none", spread, angle, minutes])
-    columns = ("run", "seeds", "batches of a task", "sd of the sum", "surgery's angle, degrees", "minutes of updates")
-    return f"{markdown(columns, rows, left=3)}\n\n{MINUTES_NOTE}"
-
-
-def patience(groups: Groups) -> str:
-    """Which runs ended when dev did not improve, in a sentence; nothing where none might."""
-    names = [name for name, group in groups.items() if group[0].recipe.training.patience is not None]
-    return f"Dev chose when these ended (`training.patience`): {', '.join(names)}." if names else ""
-
-
-def training(groups: Groups) -> str:
-    """How groups were trained, where that is no default or not the same in all; and what each does otherwise."""
-    keys = {name: _keys_of_training(without_paths(group[0].recipe)) for name, group in groups.items()}
-    every = dict.fromkeys(key for of_group in keys.values() for key in of_group)
-    told = {name: {key: _told(of_group.get(key)) for key in every} for name, of_group in keys.items()}
-    usual = {key: Counter(of_group[key] for of_group in told.values()).most_common(1)[0][0] for key in every}
-    varied = {key for key in every if len({of_group[key] for of_group in told.values()}) > 1}
-    lines: dict[str, list[str]] = {}
-    for key in every:
-        table, _, last = key.rpartition(".")
-        if key in varied or key in ALWAYS_TOLD or usual[key] != _default(key):
-            lines.setdefault(table, []).append(f"{last} = {_cell(usual[key])}")
-    runs = "But for what the table says, these runs were" if varied else "Every one of these runs was"
-    parts = [f"{runs} trained with what follows, and defaults:"]
-    parts.append("\n".join(f"- {table and f'`[{table}]` '}{', '.join(of)}" for table, of in lines.items()))
-    rows = [[name, "; ".join(f"{k} = {v}" for k, v in of.items() if v != usual[k])] for name, of in told.items()]
-    if varied:
-        parts.append(markdown(("run", "what it does otherwise"), [row for row in rows if row[1]], left=2))
-    return "\n\n".join(parts)
-
-
-OF_TASKS = ("head", "pooling", "loss", "weight", "class_weights", "shares_head")
-"""A task's keys that say how it is trained; the others say where its data are and how they are read."""
-ALWAYS_TOLD = ("encoder", "gradients.method", "optimizer.lr", "optimizer.warmup", "optimizer.decay")
-
-
-def _keys_of_training(recipe: Recipe) -> dict[str, Any]:
-    """The value of each key that says how was trained, whole where it is a table itself; `optimizer.lr` for one."""
-    keys: dict[str, Any] = {}
-    for key, value in recipe.model_dump(exclude={"name", "seed", "control", "track"}).items():
-        if key == "tasks":
-            for task, of_task in value.items():
-                keys |= {f"tasks.{task}.{last}": of_task[last] for last in OF_TASKS}
-        else:
-            keys |= {f"{key}.{last}": one for last, one in value.items()} if isinstance(value, dict) else {key: value}
-    return keys
-
-
-def _default(key: str) -> str:
-    """The value of a key that a recipe does not name; nothing of one that it must name, or that follows from others."""
-    table, _, last = key.rpartition(".")
-    owner = Task if table.startswith("tasks.") else type(Recipe.model_fields[table].default) if table else Recipe
-    field = owner.model_fields[last]
-    return "" if field.is_required() or field.default_factory else _told(field.default)
-
-
-def _told(value: object) -> str:
-    return "unset" if value is None else json.dumps(value)
 
 
 def contrasts(pairs: Sequence[Compared]) -> str:
@@ -302,7 +173,7 @@ def findings(judged: Judged) -> str:
 
 def confounds(pairs: Mapping[str, Sequence[str]]) -> list[str]:
     """What else differs between two groups, a line for each pair; nothing where there is no pair."""
-    lines = [f"- {name}: {'; '.join(map(_cell, differing))}" for name, differing in pairs.items()]
+    lines = [f"- {name}: {'; '.join(map(cell, differing))}" for name, differing in pairs.items()]
     return ["What else differs (seconds are the machine's too):", "\n".join(lines)] if lines else []
 
 
@@ -353,13 +224,8 @@ def _counts(values: Counter[str]) -> str:
     return "; ".join(f"{value} ({counted(count, 'run')})" for value, count in values.most_common())
 
 
-BRACKETS = "In brackets: 95 % intervals, from three seeds on over seeds and dev rows, below over the rows of dev alone."
 UNNAMED = """No pair of groups was named, so none is compared here. `minbert compare LEFT RIGHT` tells what a difference
 is worth; a recipe's `[control]`, or a source with `[[contrasts]]` (`--source`), names pairs for a report."""
-SCORES_NOTE = """In brackets the 95 % interval: with three seeds or more over seeds and dev examples (Multi-Bootstrap),
-with fewer that of a single run with this score over other examples of the same kind, which says nothing about other
-seeds. No checkpoint was chosen on dev: every score is that of the last update."""
-MINUTES_NOTE = """Minutes are those of the machine, and of what else it did, as much as the method's."""
 CONTRASTS_NOTE = """Difference of the means over seeds; the 95 % interval resamples seeds and examples (Multi-Bootstrap,
 Sellam et al. 2022), and is no narrower than Student's t makes it. Where left and right have the same seeds their runs
 are paired: those of a seed share initial heads, order of the data and dropout as far as their recipes are alike, and a
