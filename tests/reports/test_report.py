@@ -98,6 +98,23 @@ def test_the_scores_are_those_of_the_runs_and_a_wrong_one_is_noticed(report: Rep
         check_scores(wrong, collection)
 
 
+def test_groups_of_another_folder_stand_beside_those_of_the_same_rows(report: Report) -> None:
+    (lead,) = report.collections
+    few = {name: lead.groups[name][:1] for name in ("PCG-200", "RR-SSTFIRST-200")}
+    other = Collection("written", few, lead.dev)
+    text = Report([other, lead], report.source).text
+    means = [sum(scores) for scores in zip(*[one.scores.values() for one in few["PCG-200"]], strict=True)]
+    told = " / ".join(f"{mean:.3f}".replace("-", "−") for mean in [*means, sum(means)])
+    rows = {row[0]: row for row in table_rows(text, "**What came out**")}
+    assert rows["PCG-200"][-2] == told
+    assert rows["SUM-200"][-2] == ""
+    assert text.index("### runs\n") < text.index("### written\n"), "that with most seeds comes first"
+    sst = lead.dev["sst"]
+    turned = replace(sst, examples=replace(sst.examples, labels=sst.labels[::-1]))
+    apart = Collection("written", few, {**lead.dev, "sst": turned})
+    assert "written: sst" not in Report([apart, lead], report.source).text, "they were scored on other rows"
+
+
 def shown(number: str) -> float:
     return float(number.replace("−", "-").removeprefix("< "))
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from minbert.experiments.devsets import DevSet, dev_sets
 from minbert.experiments.loading import load_results
 from minbert.experiments.results import Groups, Result
@@ -26,6 +28,13 @@ class Collection:
     def is_of_dev_files(self) -> bool:
         """Whether dev is what the dev files hold, and not rows held back from train."""
         return not any(dev.task.divides_train for dev in self.dev.values())
+
+    def is_scored_as(self, other: "Collection") -> bool:
+        """Whether both have the same tasks and each the same dev labels, so that scores may stand side by side."""
+        return self.dev.keys() == other.dev.keys() and all(
+            dev.task.metric == other.dev[name].task.metric and np.array_equal(dev.labels, other.dev[name].labels)
+            for name, dev in self.dev.items()
+        )
 
 
 def read_collections(runs: Path, data: Path | None) -> list[Collection]:

@@ -98,8 +98,9 @@ class Report:
             parts.append(f"**What was asked.** {self.source.question.strip()}")
         if self._named:
             parts += ["**What the differences that were asked about are worth.**", self._main_question()]
-        parts.append(f"**What came out** ({self._kind(self.lead)}). {score_tables.BRACKETS}")
-        parts.append(self._score_tables[self.lead.name])
+        also = "".join(f" Beside them the means of *{one.name}*, as told below." for one in self._beside)
+        parts.append(f"**What came out** ({self._kind(self.lead)}). {score_tables.BRACKETS}{also}")
+        parts.append(self._score_table(self.lead, self._beside))
         if self.judged:
             counts = ", ".join(f"{len(of)} {word}" for word, of in self._by_word() if of)
             parts.append(f"**Which claims hold.** Of {len(self.judged)}: {counts}.")
@@ -171,17 +172,32 @@ class Report:
         parts = ["## The data", tables.data(self.lead.dev, rows), self._figure("balance")]
         return "\n\n".join([*parts, *filter(None, [examples.formats(self.lead.dev)])])
 
+    def _score_table(self, collection: Collection, beside: Sequence[Collection] = ()) -> str:
+        source = self.source if collection.is_of_dev_files else None
+        cells, others = self._score_cells[collection.name], {other.name: other.groups for other in beside}
+        return score_tables.scores(collection.groups, collection.dev, cells, source, others)
+
     @cached_property
-    def _score_tables(self) -> dict[str, str]:
-        """By collection; they take a while, and the lead's stands in the text twice."""
-        sources = {one.name: self.source if one.is_of_dev_files else None for one in self.collections}
-        return {one.name: score_tables.scores(one.groups, one.dev, sources[one.name]) for one in self.collections}
+    def _score_cells(self) -> dict[str, dict[str, list[str]]]:
+        """By collection; they take a while, and the lead's stand in the text twice."""
+        return {one.name: score_tables.score_cells(one.groups, one.dev) for one in self.collections}
+
+    @property
+    def _others(self) -> list[Collection]:
+        """What is not the lead, rows held back from train last."""
+        return sorted((c for c in self.collections if c is not self.lead), key=lambda c: not c.is_of_dev_files)
+
+    @property
+    def _beside(self) -> list[Collection]:
+        """The other collections that were scored on the lead's very rows and have groups of the same names."""
+        lead = self.lead
+        return [one for one in self._others if one.groups.keys() & lead.groups.keys() and one.is_scored_as(lead)]
 
     def _scores(self) -> str:
         parts = ["## All scores", score_tables.SCORES_NOTE]
-        for collection in self.collections:
+        for collection in [self.lead, *self._others]:
             parts += [f"### {collection.name}", f"{self._kind(collection)}."]
-            parts += [self._score_tables[collection.name], score_tables.patience(collection.groups)]
+            parts += [self._score_table(collection), score_tables.patience(collection.groups)]
             parts += [score_tables.seeds(collection.groups), score_tables.training(collection.groups)]
         return "\n\n".join(filter(None, parts))
 

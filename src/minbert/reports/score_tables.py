@@ -18,22 +18,52 @@ from minbert.schema import Recipe
 from minbert.tasks import Task
 
 
-def scores(groups: Groups, dev: Mapping[str, DevSet], source: Source | None) -> str:
-    """Every group's dev scores at the last update: means over seeds, each with its interval, beside the source's."""
-    tasks = [name for name in dev if any(name in group[0].answers for group in groups.values())]
+def score_cells(groups: Groups, dev: Mapping[str, DevSet]) -> dict[str, list[str]]:
+    """By group its dev scores at the last update, means over seeds, each with its interval; and those of their sum."""
+    tasks = _tasks_of(groups, dev)
+    cells = {}
+    for name, group in groups.items():
+        cells[name] = [_score(group, dev, [task]) if task in group[0].answers else "" for task in tasks]
+        cells[name] += [_score(group, dev, tasks) if len(tasks) > 1 and _has_all(group, tasks) else ""]
+    return cells
+
+
+def scores(
+    groups: Groups,
+    dev: Mapping[str, DevSet],
+    cells: Mapping[str, Sequence[str]],
+    source: Source | None,
+    beside: Mapping[str, Groups],
+) -> str:
+    """The cells of `score_cells` below what one answer scores, beside the same groups elsewhere, and the source's.
+
+    beside: groups by title, such as the name of their folder.
+    """
+    tasks = _tasks_of(groups, dev)
     printed = {row.run: row.scores for row in source.table} if source else {}
+    theirs: dict[str, Mapping[str, Mapping[str, float | None]]]
+    theirs = {title: {name: _means(group, tasks) for name, group in of.items()} for title, of in beside.items()}
+    theirs |= {"as printed": printed} if printed else {}
     constant = {name: _baseline(groups, name) for name in tasks}
     of_sum = number(total(constant)) if len(tasks) > 1 else ""
-    rows = [["always one answer", "", *map(number, constant.values()), of_sum] + [""] * bool(printed)]
+    rows = [["always one answer", "", *map(number, constant.values()), of_sum] + [""] * len(theirs)]
     for name, group in _in_order(groups, list(printed)).items():
-        cells = [_score(group, dev, [task]) if task in group[0].answers else "" for task in tasks]
-        whole = _score(group, dev, tasks) if len(tasks) > 1 and group[0].answers.keys() == set(tasks) else ""
-        theirs = printed.get(name, {})
-        beside = [" / ".join(number(theirs[key]) for key in (*tasks, SUM) if key in theirs)] if printed else []
-        rows.append([name, str(len(group)), *cells, whole, *beside])
+        told = [
+            " / ".join(number(of[name][key]) for key in (*tasks, SUM) if key in of.get(name, {}))
+            for of in theirs.values()
+        ]
+        rows.append([name, str(len(group)), *cells[name], *told])
     titles = [f"{name}, {metric_of(dev[name])}" for name in tasks]
-    columns = ["run", "seeds", *titles, SUM, *([f"as printed: {' / '.join([*tasks, SUM])}"] if printed else [])]
+    columns = ["run", "seeds", *titles, SUM, *(f"{title}: {' / '.join([*tasks, SUM])}" for title in theirs)]
     return markdown(columns, rows)
+
+
+def _tasks_of(groups: Groups, dev: Mapping[str, DevSet]) -> list[str]:
+    return [name for name in dev if any(name in group[0].answers for group in groups.values())]
+
+
+def _has_all(group: Group, tasks: Sequence[str]) -> bool:
+    return group[0].answers.keys() == set(tasks)
 
 
 def metric_of(dev: DevSet) -> str:
@@ -54,10 +84,23 @@ def _baseline(groups: Groups, task: str) -> float | None:
 
 def _score(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> str:
     """A mean over seeds with its 95 % interval, over seeds and examples where there are enough seeds."""
-    values = [total({name: result.scores[name] for name in tasks}) for result in group]
+    mean = _mean(group, tasks)
+    if mean is None:
+        return number(mean)
+    return f"{number(mean)} ({between(score_interval(group, dev, tasks), number) or 'no interval'})"
+
+
+def _mean(group: Group, tasks: Sequence[str]) -> float | None:
+    """Over seeds: of the tasks' sum, or of one task's score, where all seeds have one."""
     if len(tasks) == 1 and any(result.scores[tasks[0]] is None for result in group):
-        return "undefined"
-    return f"{number(fmean(values))} ({between(score_interval(group, dev, tasks), number) or 'no interval'})"
+        return None
+    return fmean(total({name: result.scores[name] for name in tasks}) for result in group)
+
+
+def _means(group: Group, tasks: Sequence[str]) -> dict[str, float | None]:
+    """Of each task that a group has and, where it has all, of their sum."""
+    means = {name: _mean(group, [name]) for name in tasks if name in group[0].answers}
+    return means | ({SUM: _mean(group, tasks)} if len(tasks) > 1 and _has_all(group, tasks) else {})
 
 
 def score_interval(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]) -> Interval | None:
