@@ -240,6 +240,8 @@ def test_the_main_question_tells_the_sum_and_what_was_said_of_each_task(report: 
     for word, tasks in re.findall(r"\*([^*]+)\* \(([^)=]+)\)", line.partition("by task: ")[2]):
         told |= dict.fromkeys(tasks.split(", "), word)
     assert told == {line.score: line.verdict for line in report.contrasts[0][1] if line.score != "sum"}
+    assert report.source is not None
+    assert line.endswith(f". {report.source.contrasts[0].remark}")
 
 
 def test_runs_that_dev_ended_are_named(report: Report) -> None:
@@ -459,11 +461,15 @@ def test_a_pair_stands_in_one_table(report: Report) -> None:
 
 
 def test_a_judgement_by_curves_is_marked_where_claims_are_listed(report: Report) -> None:
-    listed = dict(table_rows(report.text, "**Which claims hold.**"))
+    listed = {says: told for says, *told in table_rows(report.text, "**Which claims hold.**")}
     for one in report.judged:
         is_told = one.judgement in ("supported", "contradicted")
         is_marked = is_told and any(need.statistic == "curve" for need in one.claim.needs)
-        assert listed[one.claim.says] == one.judgement + " in these runs" * is_marked
+        judgement, by = listed[one.claim.says]
+        assert judgement == one.judgement + " in these runs" * is_marked
+        decided = [finding.what for finding in one.findings if finding.judgement == one.judgement]
+        assert [what for what in decided if what in by] == (decided if is_told else [])
+        assert bool(by) is is_told
 
 
 def test_a_run_that_took_the_name_of_its_partner_is_no_control_of_itself(report: Report) -> None:

@@ -104,8 +104,9 @@ class Report:
         if self.judged:
             counts = ", ".join(f"{len(of)} {word}" for word, of in self._by_word() if of)
             parts.append(f"**Which claims hold.** Of {len(self.judged)}: {counts}.")
-            rows = [[one.claim.says, word + self._in_what(one)] for word, of in self._by_word() for one in of]
-            parts.append(tables.markdown(("claim", "judgement"), rows, left=2))
+            told = [(one, word + self._in_what(one)) for word, of in self._by_word() for one in of]
+            rows = [[one.claim.says, judgement, tables.grounds(one)] for one, judgement in told]
+            parts.append(tables.markdown(("claim", "judgement", "by"), rows, left=3))
             parts.append(self._what_would_tell())
         return "\n\n".join(parts)
 
@@ -116,7 +117,8 @@ class Report:
             of_sum = [line for line in lines if line.score == SUM]
             of_tasks = [line for line in lines if line.score != SUM]
             told = [tables.worth(line) for line in of_sum or of_tasks]
-            worth[pair.name] = "; ".join([*told, *([tables.verdicts(of_tasks)] if of_sum else [])])
+            told += [tables.verdicts(of_tasks)] if of_sum else []
+            worth[pair.name] = "; ".join(told) + (f". {pair.remark}" if pair.remark else "")
         asked = [f"- {pair.asks} {pair.name}: {worth.get(pair.name, '*not run*')}" for pair in self._named]
         return "\n".join(" ".join(line.split()) for line in asked)
 

@@ -109,6 +109,8 @@ class Contrast(Table):
     """The group that it is set beside."""
     asks: str = ""
     """What the difference tells, as a question of one sentence."""
+    remark: str = ""
+    """What is known of it, or how it is to be read, a sentence or two."""
 
     @model_validator(mode="after")
     def _has_two_sides(self) -> Self:

@@ -171,6 +171,14 @@ def findings(judged: Judged) -> str:
     return "\n\n".join([*parts, *confounds(pairs)])
 
 
+def grounds(judged: Judged) -> str:
+    """The findings that a claim is supported or contradicted by, in a line; nothing of one that stays open."""
+    if judged.judgement not in ("supported", "contradicted"):
+        return ""
+    found = [f for f in judged.findings if f.judgement == judged.judgement]
+    return "; ".join(f"{f.what} {signed(f.value)}{f' ({between(f.interval)})' if f.interval else ''}" for f in found)
+
+
 def confounds(pairs: Mapping[str, Sequence[str]]) -> list[str]:
     """What else differs between two groups, a line for each pair; nothing where there is no pair."""
     lines = [f"- {name}: {'; '.join(map(cell, differing))}" for name, differing in pairs.items()]
