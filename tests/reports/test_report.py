@@ -297,6 +297,10 @@ def test_the_page_loads_nothing_and_shows_everything(report: Report, tmp_path: P
         for suffix in ("svg", "png", "csv"):
             assert (tmp_path / "figures" / f"{plot.name}.{suffix}").stat().st_size
         assert f"](figures/{plot.name}.svg)" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    intervals = re.findall(r"\([−+]?[\d.]+ to [−+]?[\d.]+\)", report.text)
+    assert intervals
+    for interval in set(intervals):
+        assert html.count(f'<span class="whole">{interval}</span>') == report.text.count(interval), "in one piece"
     hostile = page("# A\n\n| ![x](https://example.org/p.png) | ![y](figures/none.svg) |\n", tmp_path)
     assert "<img" not in hostile
     cells = [

@@ -12,6 +12,7 @@ from minbert.files import make_folder, write_text
 from minbert.reports.report import Report
 
 FIGURES, TEXT, PAGE = "figures", "report.md", "report.html"
+WHOLE = r'<span class="whole">\g<0></span>'
 TEMPLATE = Path(__file__).parent / "page.html"
 
 
@@ -28,7 +29,7 @@ def write_report(report: Report, folder: Path) -> None:
 def page(text: str, folder: Path) -> str:
     """The Markdown as a page of its own, with every figure in it. What is no Markdown of ours stays text."""
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
-    body = _with_figures(_with_anchors(renderer.render(text)), folder)
+    body = _with_figures(_with_whole_intervals(_with_anchors(renderer.render(text))), folder)
     titles = re.findall(r"^# (.+)$", text, re.MULTILINE)
     contents = "".join(f'<li><a href="#{_anchor(title)}">{html.escape(title)}</a></li>' for title in _sections(text))
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -48,6 +49,12 @@ def _with_anchors(body: str) -> str:
     """Second headings can be linked to, and wide tables scroll by themselves."""
     body = re.sub(r"<h2>(.*?)</h2>", lambda m: f'<h2 id="{_anchor(html.unescape(m[1]))}">{m[1]}</h2>', body)
     return body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
+
+
+def _with_whole_intervals(body: str) -> str:
+    """An interval in brackets is never broken over two lines, nor are two numbers beside each other."""
+    number = "[−+]?[0-9]+[.][0-9]+"
+    return re.sub(rf"\({number} to {number}\)|\(no interval\)|{number} / {number}", WHOLE, body)
 
 
 def _with_figures(body: str, folder: Path) -> str:
