@@ -25,7 +25,7 @@ from minbert.reports.page import page, write_report
 from minbert.reports.report import Report
 from minbert.reports.score_tables import training as training_of
 from minbert.reports.source import Contrast, Example, Requirement, Source, read_source
-from minbert.reports.tables import conflict, markdown
+from minbert.reports.tables import conflict, grounds, markdown, signed
 from minbert.training import begin, records
 
 ROOT = Path(__file__).parents[2]
@@ -471,9 +471,24 @@ def test_a_judgement_by_curves_is_marked_where_claims_are_listed(report: Report)
         is_marked = is_told and any(need.statistic == "curve" for need in one.claim.needs)
         judgement, by = listed[one.claim.says]
         assert judgement == one.judgement + " in these runs" * is_marked
-        decided = [finding.what for finding in one.findings if finding.judgement == one.judgement]
-        assert [what for what in decided if what in by] == (decided if is_told else [])
-        assert bool(by) is is_told
+        looked_for = one.judgement if is_told else "supported"
+        shown = [finding for finding in one.findings if finding.judgement == looked_for]
+        assert by.startswith("shown of it: ") is (not is_told and bool(shown))
+        assert by.count(";") == max(len(shown) - 1, 0)
+        for finding in shown:
+            assert f"{finding.what} {signed(finding.value)}" in by
+        assert bool(by) is bool(shown)
+
+
+def test_of_a_claim_that_stays_open_what_is_shown_is_told(report: Report) -> None:
+    one = next(one for one in report.judged if one.claim.name == "pcgrad-improves-all")
+    first, *others = one.findings
+    shown = replace(first, judgement="supported", value=0.25, interval=(0.125, 0.5))
+    half = replace(one, judgement="undecided", findings=[shown, *(replace(f, judgement="undecided") for f in others)])
+    assert grounds(half) == f"shown of it: {first.what} +0.250 (+0.125 to +0.500)"
+    assert grounds(replace(half, findings=half.findings[1:])) == ""
+    against = replace(half, judgement="contradicted", findings=[shown, replace(others[0], judgement="contradicted")])
+    assert first.what not in grounds(against), "what speaks for it does not decide"
 
 
 def test_a_run_that_took_the_name_of_its_partner_is_no_control_of_itself(report: Report) -> None:

@@ -172,11 +172,11 @@ def findings(judged: Judged) -> str:
 
 
 def grounds(judged: Judged) -> str:
-    """The findings that a claim is supported or contradicted by, in a line; nothing of one that stays open."""
-    if judged.judgement not in ("supported", "contradicted"):
-        return ""
-    found = [f for f in judged.findings if f.judgement == judged.judgement]
-    return "; ".join(f"{f.what} {signed(f.value)}{f' ({between(f.interval)})' if f.interval else ''}" for f in found)
+    """The findings that a claim is supported or contradicted by, in a line; of one that stays open what is shown."""
+    is_told = judged.judgement in ("supported", "contradicted")
+    shown = [f for f in judged.findings if f.judgement == (judged.judgement if is_told else "supported")]
+    found = "; ".join(f"{f.what} {signed(f.value)}{f' ({between(f.interval)})' if f.interval else ''}" for f in shown)
+    return found if is_told or not found else f"shown of it: {found}"
 
 
 def confounds(pairs: Mapping[str, Sequence[str]]) -> list[str]:
