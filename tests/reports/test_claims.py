@@ -225,6 +225,8 @@ def test_a_confusion_that_never_happens() -> None:
     found = judged([need], {"it": wrong})
     assert found.judgement == "contradicted"
     assert found.findings[0].value == pytest.approx(1 / N / 3)
+    assert found.findings[0].what.endswith(": it, 1 row at most a seed")
+    assert judged([need], {"it": right}).findings[0].what.endswith(": it, no row")
 
 
 def turns(changes: Sequence[Mapping[int, float]], order: list[str] | None) -> list[Result]:

@@ -8,12 +8,14 @@ from html import unescape
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, precision_score
 
 from minbert.comparison import Answers, difference, holm, verdict
 from minbert.errors import DataError
+from minbert.experiments.devsets import DevSet
 from minbert.experiments.grid import expand
 from minbert.experiments.loading import load_results
 from minbert.experiments.results import Conflict, keep
@@ -25,7 +27,9 @@ from minbert.reports.page import page, write_report
 from minbert.reports.report import Report
 from minbert.reports.score_tables import training as training_of
 from minbert.reports.source import Contrast, Example, Requirement, Source, read_source
-from minbert.reports.tables import conflict, grounds, markdown, signed
+from minbert.reports.tables import conflict, data, grounds, markdown, signed, surgery
+from minbert.splits import read_split
+from minbert.tasks import Task
 from minbert.training import begin, records
 
 ROOT = Path(__file__).parents[2]
@@ -221,6 +225,58 @@ def test_conflict_is_what_lies_below_the_null(report: Report, between: float | N
     found += [Conflict(epoch, "all", "c", 20 * off, 0.5, 9) for epoch, off in enumerate((0.04, -0.04, 0), 1)]
     table = conflict({"it": [replace(one, conflict=found + (own if between is not None else []))]})
     assert re.findall(r"\| it \| a/b \| ([^|]*) \|", table) == [lies]
+
+
+def test_tasks_whose_gradients_agree_do_not_conflict_however_much_a_null_agrees(report: Report) -> None:
+    (one, *_) = report.lead.groups["PCG-200"]
+    found = [
+        Conflict(epoch, "all", what, cosine + off, 0.5, 9)
+        for what, cosine in (("a/b", 0.1), ("a", 0.5), ("b", 0.5))
+        for epoch, off in enumerate((0.01, -0.01, 0), 1)
+    ]
+    table = conflict({"it": [replace(one, conflict=found)]})
+    assert re.findall(r"\| it \| a/b \| ([^|]*) \|", table) == ["cannot be told"]
+
+
+def test_how_much_surgery_had_to_change_is_told_beside_the_main_question(report: Report, runs: Path) -> None:
+    (line,) = [one for one in report.text.splitlines() if one.startswith("- How much is there for surgery to change?")]
+    steps = [
+        json.loads(text) for file in runs.glob("PCG-200/*/metrics.jsonl") for text in file.read_text().splitlines()
+    ]
+    steps = [step for step in steps if step["kind"] == "step"]
+    cosines = np.array([c for step in steps for c in step["cosines"].values() if c is not None])
+    angle = np.mean([step["surgery_angle"] for step in steps])
+    assert f"{np.mean(cosines < 0):.0%} of all cosines are below 0" in line
+    assert f"by {angle:.1f} degrees" in line
+    assert surgery({"SUM-200": report.lead.groups["SUM-200"]}) == ""
+
+
+def test_the_scores_before_any_update_are_those_of_the_first_evaluation(report: Report) -> None:
+    group, place = report.lead.groups["PCG-200"], report.text.index("before any update")
+    rows = {row[0]: row for row in table_rows(report.text[report.text.rindex("\n\n", 0, place) :], "")}
+    firsts = [[r.curve[0].metrics[task][str(dev.task.metric)] for r in group] for task, dev in report.lead.dev.items()]
+    assert {r.curve[0].step for r in group} == {0}
+    told = [float(part.replace("−", "-")) for part in rows["PCG-200"][3].split(" / ")]
+    assert told == pytest.approx([np.mean(of_task) for of_task in firsts], abs=5.1e-4)
+
+
+def test_rows_that_train_has_too_are_counted(tmp_path: Path) -> None:
+    write = {"train": [("One text .", 1), ("Another.", 0)], "dev": [("one  text .", 1), ("New.", 0)]}
+    for name, rows in write.items():
+        pl.DataFrame(rows, schema=["text", "label"], orient="row").write_csv(tmp_path / f"{name}.csv")
+    files = {name: str(tmp_path / f"{name}.csv") for name in write}
+    task = Task(kind="classification", train=files["train"], dev=files["dev"]).completed(["0", "1"])
+    dev = DevSet("mood", task, read_split(task, "dev").examples)
+    rows = {row[1]: row for row in table_rows("\n" + data({"mood": dev}, {}), "")}
+    assert [rows[split][4] for split in ("train", "dev")] == ["", "1"]
+
+
+def test_what_the_report_cites_is_named(report: Report) -> None:
+    part = report.text[report.text.index("## References") :]
+    assert report.source is not None
+    for name in ("Sellam", "Holm", "Satterthwaite", *report.source.references):
+        assert name in part
+    assert f"**How far it got.** {report.source.remark.strip()}" in report.text
 
 
 def test_the_main_question_is_told_for_every_score_where_tasks_differ(report: Report) -> None:
@@ -487,6 +543,8 @@ def test_of_a_claim_that_stays_open_what_is_shown_is_told(report: Report) -> Non
     half = replace(one, judgement="undecided", findings=[shown, *(replace(f, judgement="undecided") for f in others)])
     assert grounds(half) == f"shown of it: {first.what} +0.250 (+0.125 to +0.500)"
     assert grounds(replace(half, findings=half.findings[1:])) == ""
+    small = replace(half, findings=[shown, replace(others[0], judgement="undecided", is_small=True)])
+    assert grounds(small).endswith(f"(+0.125 to +0.500); no difference above 0.01: {others[0].what}")
     against = replace(half, judgement="contradicted", findings=[shown, replace(others[0], judgement="contradicted")])
     assert first.what not in grounds(against), "what speaks for it does not decide"
 

@@ -26,7 +26,7 @@ from minbert.comparison import (
     on_scale,
     seed_scores,
 )
-from minbert.errors import DataError, near, shown
+from minbert.errors import DataError, counted, near, shown
 from minbert.experiments.compare import SUM, answers_of, differing, paired
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Group, Groups, Result
@@ -41,6 +41,8 @@ Judgement = Literal["supported", "contradicted", "undecided", "undecided (seeds)
 class Finding:
     """What one requirement came to: the difference with its 95 % interval; of a curve, the range over several seeds.
 
+    `is_small` where a score's difference is shown to be no more than 0.01.
+
     There is no value where a run is missing, or where what was asked is undefined, as the correlation of one answer to
     everything. `adjusted_p` is Holm's over all tests, and `smallest_visible` the true difference that is found four
     times in five among them; both are None where no test is made. `seeds` are those of each group, the runs of a seed
@@ -52,6 +54,7 @@ class Finding:
     value: float | None
     interval: Interval | None
     is_of_curve: bool
+    is_small: bool
     adjusted_p: float | None
     smallest_visible: float | None
     seeds: tuple[int, ...]
@@ -261,10 +264,11 @@ def _finding(
     sides = " − ".join([" + ".join(test.need.left), *test.right])
     pairs = zip(test.need.left, test.right, strict=False) if found else []
     return Finding(
-        what=f"{test.score}{_looked_at(test.need, dev.get(test.score))}: {sides}",
+        what=f"{test.score}{_looked_at(test.need, dev.get(test.score))}: {sides}{_happened(test, dev)}",
         value=found.value if found else None,
         interval=found.interval if found else None,
         is_of_curve=test.need.statistic == "curve",
+        is_small=found is not None and found.is_small and test.need.statistic == "metric",
         adjusted_p=adjusted_p,
         smallest_visible=found.smallest_visible(len(adjusted)) if found and _needs_p(test.need) else None,
         seeds=found.seeds if found else (),
@@ -273,6 +277,14 @@ def _finding(
         lacking=[name for name in (*test.need.left, *test.right) if name not in groups],
         differing={f"{one} − {other}": differing(groups[one], groups[other]) for one, other in pairs},
     )
+
+
+def _happened(test: _Test, dev: Mapping[str, DevSet]) -> str:
+    """Of a confusion that must never happen in how many rows it did."""
+    if test.need.direction != "never" or test.need.statistic != "cell" or not test.of_seeds:
+        return ""
+    rows = round(max(test.of_seeds) * len(dev[test.score]))
+    return f", {counted(rows, 'row')}{' at most' * (len(test.of_seeds) > 1)} a seed" if rows else ", no row"
 
 
 def _looked_at(need: Requirement, dev: DevSet | None) -> str:

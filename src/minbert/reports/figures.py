@@ -44,10 +44,10 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "minbert",  # the same figure, the same bytes
     "text.parse_math": False,  # a label may hold a dollar
 }
-NULL_LOOK = Look(facecolor="0.88", edgecolor="0.6", linewidth=0.6)
+NULL_LOOK = Look(facecolor="0.95", edgecolor="0.8", linewidth=0.6, hatch="////")
 NULL_CAPTION = (
-    "They conflict only where a line lies below the grey null: the cosine between two batches of one and the same task "
-    "over the whole run, from the lowest end of a task's 95 % interval to the highest."
+    "They conflict only where a line lies below 0 and below the grey null, hatched: the cosine between two batches of "
+    "one and the same task over the whole run, from the lowest end of a task's 95 % interval to the highest"
 )
 FORMATS: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 150}}
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
@@ -128,9 +128,10 @@ def conflict(groups: Groups) -> Plot:
         for axes, title in zip(panels, groups, strict=True):
             _cosines(axes, title, data.filter(pl.col("group") == title), "epoch", looks, _line)
         _set_epochs(panels, data["epoch"])
+        told = _set_cosines(panels[0], data)
         _legend(figure, _handles(looks, groups) | _null_handle(data))
     caption = f"Mean cosine between the tasks' gradients in the encoder, epoch by epoch{of_seeds(groups, data)}"
-    return Plot("conflict", f"{caption} {NULL_CAPTION}", figure, data)
+    return Plot("conflict", f"{caption} {NULL_CAPTION}{told}.", figure, data)
 
 
 def conflict_by_layer(group: Group) -> Plot:
@@ -148,7 +149,7 @@ def conflict_by_layer(group: Group) -> Plot:
     caption = (
         f"Mean cosine over the whole run between the tasks' gradients in each part of the encoder, {group[0].group}; "
         f"{seeds}, bars are 95 % intervals over epochs and seeds. "
-        f"{NULL_CAPTION if _null_handle(data) else 'These runs recorded no null by layer.'}"
+        f"{NULL_CAPTION + '.' if _null_handle(data) else 'These runs recorded no null by layer.'}"
     )
     return Plot("conflict-by-layer", caption, figure, data)
 
@@ -175,6 +176,19 @@ def _cosines(
             draw(axes, rows, x, looks[between])
     if data.is_empty():
         axes.text(0.5, 0.6, "no cosine between tasks recorded", transform=axes.transAxes, ha="center")
+
+
+def _set_cosines(axes: Axes, data: pl.DataFrame) -> str:
+    """Lets the pairs set the scale where the null is far wider; says then how far that reaches, for the caption."""
+    pairs, null = data.filter(pl.col("between") != NULL), data.filter(pl.col("between") == NULL).drop_nulls("low")
+    if null.is_empty():
+        return ""
+    scale = 1.3 * float(np.abs(pairs.drop_nulls("low").select("low", "high").to_numpy()).max(initial=0.0))
+    low, high = null["low"].to_numpy().min(), null["high"].to_numpy().max()
+    if not 0 < 2 * scale < max(-low, high):
+        return ""
+    axes.set_ylim(-scale, scale)  # shared
+    return f" (from {low:.3f} to {high:.3f}, beyond the panels)".replace("-", "−")
 
 
 def _null_handle(data: pl.DataFrame) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Report:
     def text(self) -> str:
         """The whole report as Markdown."""
         parts = [self._two_minutes(), self._data(), self._scores(), self._contrasts(), self._curves(), self._mistakes()]
-        parts += [self._examples(), self._claims(), self._open(), self._making()]
+        parts += [self._examples(), self._claims(), self._open(), self._making(), self._references()]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def _two_minutes(self) -> str:
@@ -96,8 +96,11 @@ class Report:
         parts = [f"# {title}"]
         if self.source is not None and self.source.question:
             parts.append(f"**What was asked.** {self.source.question.strip()}")
+        if self.source is not None and self.source.remark:
+            parts.append(f"**How far it got.** {self.source.remark.strip()}")
         if self._named:
             parts += ["**What the differences that were asked about are worth.**", self._main_question()]
+            parts += [f"- {told}" for told in [tables.surgery(self._conflicting())] if told]
         also = "".join(f" Beside them the means of *{one.name}*, as told below." for one in self._beside)
         parts.append(f"**What came out** ({self._kind(self.lead)}). {score_tables.BRACKETS}{also}")
         parts.append(self._score_table(self.lead, self._beside))
@@ -283,7 +286,8 @@ class Report:
             return ""
         parts = ["## The claims, one by one", tables.CLAIMS_NOTE]
         for one in self.judged:
-            parts += [f"### {one.claim.says}", f"**{one.judgement.capitalize()}.** {one.claim.remark}".strip()]
+            judgement = one.judgement.capitalize() + self._in_what(one)
+            parts += [f"### {one.claim.says}", f"**{judgement}.** {one.claim.remark}".strip()]
             parts += [tables.findings(one)]
         return "\n\n".join(parts)
 
@@ -304,6 +308,10 @@ class Report:
         commands = [] if self.source is None else self.source.commands
         parts = ["## How this was made", "\n".join(["```sh", *commands, "```"]) if commands else "", made]
         return "\n\n".join(filter(None, parts))
+
+    def _references(self) -> str:
+        cited = [*tables.REFERENCES, *([] if self.source is None else self.source.references)]
+        return "\n\n".join(["## References", "\n".join(f"- {one}" for one in cited)])
 
     def _figure(self, name: str) -> str:
         plot = next(plot for plot in self.plots if plot.name == name)

@@ -116,16 +116,26 @@ def score_interval(group: Group, dev: Mapping[str, DevSet], tasks: Sequence[str]
 
 def seeds(groups: Groups) -> str:
     """How far the seeds of each group lie apart, and what a run cost."""
-    rows = []
+    rows, tasks = [], list(dict.fromkeys(task for group in groups.values() for task in group[0].answers))
     for name, group in groups.items():
         sums = [total(result.scores) for result in group]
         spread = number(stdev(sums)) if len(sums) > 1 else ""
         batches = ", ".join(f"{task} {count:,}" for task, count in group[0].batches.items())
         angle = "" if group[0].angle is None else f"{fmean(result.angle or 0 for result in group):.1f}"
+        start = " / ".join(number(_start(group, task)) if task in group[0].answers else "" for task in tasks)
         minutes = f"{fmean(result.seconds for result in group) / 60:.1f}"
-        rows.append([name, ", ".join(str(result.seed) for result in group), batches or "none", spread, angle, minutes])
-    columns = ("run", "seeds", "batches of a task", "sd of the sum", "surgery's angle, degrees", "minutes of updates")
-    return f"{markdown(columns, rows, left=3)}\n\n{MINUTES_NOTE}"
+        named = [name, ", ".join(str(result.seed) for result in group), batches or "none"]
+        rows.append([*named, start, spread, angle, minutes])
+    before = f"before any update: {' / '.join(tasks)}"
+    ends = (before, "sd of the sum", "surgery's angle, degrees", "minutes of updates")
+    return f"{markdown(('run', 'seeds', 'batches of a task', *ends), rows, left=3)}\n\n{SEEDS_NOTE}"
+
+
+def _start(group: Group, task: str) -> float | None:
+    """A task's metric before any update, the mean over seeds where all have one."""
+    metric = str(group[0].recipe.tasks[task].metric)
+    values = [result.curve[0].metrics[task][metric] for result in group if result.curve[0].step == 0]
+    return fmean(value or 0.0 for value in values) if len(values) == len(group) and None not in values else None
 
 
 def patience(groups: Groups) -> str:
@@ -186,6 +196,8 @@ def _told(value: object) -> str:
 
 BRACKETS = "In brackets: 95 % intervals, from three seeds on over seeds and dev rows, below over the rows of dev alone."
 SCORES_NOTE = """In brackets the 95 % interval: with three seeds or more over seeds and dev examples (Multi-Bootstrap),
-with fewer that of a single run with this score over other examples of the same kind, which says nothing about other
-seeds. No checkpoint was chosen on dev: every score is that of the last update."""
-MINUTES_NOTE = """Minutes are those of the machine, and of what else it did, as much as the method's."""
+with fewer that of a single run with this score over other examples of the same kind (Wilson's of an accuracy, Fisher's
+z of a correlation, none of a sum), which says nothing about other seeds. A sum counts an undefined score as 0. No
+checkpoint was chosen on dev: every score is that of the last update."""
+SEEDS_NOTE = """Surgery's angle is that between the summed gradient and the one that was used, the mean over updates.
+Minutes are those of the machine, and of what else it did, as much as the method's."""

@@ -149,6 +149,8 @@ class Source(Table):
     """What the report is called."""
     question: str = ""
     """What it asks, in a sentence or two."""
+    remark: str = ""
+    """What a reader should know of the runs before their scores: what was planned, and what was not run."""
     claims: Annotated[list[Claim], Field(min_length=1)]
     """Its sentences."""
     contrasts: list[Contrast] = Field(default=[])
@@ -167,6 +169,8 @@ class Source(Table):
     """What it leaves unclear, and where it contradicts itself."""
     differs: list[str] = Field(default=[])
     """What the runs that remake it do otherwise, and what that may change."""
+    references: list[str] = Field(default=[])
+    """What is cited in all this; the report adds what it cites itself."""
     commands: list[str] = Field(default=[])
     """What makes the runs, and the report from them."""
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 import polars as pl
@@ -146,12 +147,30 @@ def conflict(groups: Groups) -> str:
 
 
 def _beside(nulls: Sequence[Interval | None], found: Interval | None) -> str:
-    """Whether two tasks' cosine lies below both of their nulls, or above them, or neither for sure."""
-    if found is not None and all(null is not None and found.high < null.low for null in nulls):
+    """Whether two tasks' cosine lies below 0 and both of their nulls, or above the nulls, or neither for sure."""
+    if found is not None and found.high < 0 and all(null is not None and found.high < null.low for null in nulls):
         return "yes"
     if found is not None and all(null is not None and found.low > null.high for null in nulls):
         return "no"
     return "cannot be told"
+
+
+def surgery(groups: Groups) -> str:
+    """How much there was for gradient surgery to change in the first group that has it, in a sentence; or nothing."""
+    group = next((group for group in groups.values() if group[0].recipe.gradients.method == "pcgrad"), None)
+    if group is None:
+        return ""
+    found = cosines(group).filter((pl.col("layer") == ENCODER) & pl.col("between").str.contains("/")).drop_nulls("low")
+    if found.is_empty():
+        return ""
+    low, high, negative, count = (found[column].to_numpy() for column in ("low", "high", "negative", "count"))
+    angle = fmean(result.angle or 0.0 for result in group)
+    return (
+        f"How much is there for surgery to change? In {group[0].recipe.name} the mean cosines between the gradients of "
+        f"two tasks lie within {signed(low.min())} to {signed(high.max())} (95 %), "
+        f"{np.average(negative, weights=count):.0%} of all cosines are below 0, and surgery turned the summed "
+        f"gradient by {angle:.1f} degrees on the mean"
+    )
 
 
 def findings(judged: Judged) -> str:
@@ -161,9 +180,10 @@ def findings(judged: Judged) -> str:
         value = "" if f.judgement == "not run" else signed(f.value) or "undefined"
         seeds = seeds_of(f.seeds, f.same_seeds)
         ends = between(f.interval) + " (range of seeds)" * (f.is_of_curve and f.interval is not None)
-        told = [probability(f.adjusted_p), _visible(f.smallest_visible), f.judgement]
+        small = f" ({SMALL})" if f.judgement == "undecided" and f.is_small else ""
+        told = [probability(f.adjusted_p), _visible(f.smallest_visible), f.judgement + small]
         rows.append([f.what, seeds, value, ends, *told])
-    columns = ("what was compared", "seeds", "difference", "95 % interval", "p (Holm)", "visible from", "judgement")
+    columns = ("what was looked at", "seeds", "found", "95 % interval", "p (Holm)", "visible from", "judgement")
     parts = [markdown(columns, rows, left=2)]
     if lacking := list(dict.fromkeys(name for f in judged.findings for name in f.lacking)):
         parts.append(f"No run of {', '.join(lacking)}.")
@@ -176,7 +196,10 @@ def grounds(judged: Judged) -> str:
     is_told = judged.judgement in ("supported", "contradicted")
     shown = [f for f in judged.findings if f.judgement == (judged.judgement if is_told else "supported")]
     found = "; ".join(f"{f.what} {signed(f.value)}{f' ({between(f.interval)})' if f.interval else ''}" for f in shown)
-    return found if is_told or not found else f"shown of it: {found}"
+    if is_told:
+        return found
+    small = ", ".join(f.what for f in judged.findings if f.judgement == "undecided" and f.is_small)
+    return "; ".join([f"shown of it: {found}"] * bool(found) + [f"{SMALL}: {small}"] * bool(small))
 
 
 def confounds(pairs: Mapping[str, Sequence[str]]) -> list[str]:
@@ -186,16 +209,26 @@ def confounds(pairs: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def data(dev: Mapping[str, DevSet], rows: Mapping[str, Mapping[str, int]]) -> str:
-    """Rows of every split beside the source's, and how the labels of train and dev lie."""
+    """Rows of every split beside the source's, how many of them are rows of train too, and how their labels lie."""
     lines = []
     for name, task in dev.items():
-        for split, reading in readings(task.task).items():
+        found = readings(task.task)
+        train = {_text(row) for row in zip(*found["train"].examples.texts, strict=True)} if "train" in found else set()
+        for split, reading in found.items():
             theirs = rows.get(name, {}).get(split)
             beside = [f"{theirs:,}" if theirs else ""] if rows else []
             left_out = str(len(reading.bad_rows)) if reading.bad_rows else ""
-            lines.append([name, split, f"{len(reading.examples):,}", left_out, *beside, _balance(task, reading)])
+            known = sum(_text(row) in train for row in zip(*reading.examples.texts, strict=True))
+            twice = "" if split == "train" or not train else f"{known:,}"
+            numbers = [f"{len(reading.examples):,}", left_out, twice]
+            lines.append([name, split, *numbers, *beside, _balance(task, reading)])
     beside = ["rows as printed"] if rows else []
-    return markdown(("task", "split", "usable rows", "left out", *beside, "labels"), lines, left=2)
+    return markdown(("task", "split", "usable rows", "left out", "also in train", *beside, "labels"), lines, left=2)
+
+
+def _text(texts: Sequence[str]) -> tuple[str, ...]:
+    """A row's texts, the same for a pair turned about, and in capitals."""
+    return tuple(sorted(" ".join(text.casefold().split()) for text in texts))
 
 
 def _balance(dev: DevSet, reading: Reading) -> str:
@@ -232,22 +265,32 @@ def _counts(values: Counter[str]) -> str:
     return "; ".join(f"{value} ({counted(count, 'run')})" for value, count in values.most_common())
 
 
+SMALL = "no difference above 0.01"
 UNNAMED = """No pair of groups was named, so none is compared here. `minbert compare LEFT RIGHT` tells what a difference
 is worth; a recipe's `[control]`, or a source with `[[contrasts]]` (`--source`), names pairs for a report."""
 CONTRASTS_NOTE = """Difference of the means over seeds; the 95 % interval resamples seeds and examples (Multi-Bootstrap,
-Sellam et al. 2022), and is no narrower than Student's t makes it. Where left and right have the same seeds their runs
-are paired: those of a seed share initial heads, order of the data and dropout as far as their recipes are alike, and a
-draw picks the same seeds on both sides; where three seeds or more are common to both, runs of others are left out. "The
-same, seeds kept" resamples examples alone; it is given where five seeds or more, or the differences of as many pairs,
-differ no more than single answers explain, and is too narrow elsewhere. p is adjusted for all scores of the table,
-those of pairs that were not run included (Holm 1979). "Visible from" is the true difference that such an experiment
-finds four times in five, Holm's correction included."""
+Sellam et al. 2022), and is no narrower than Student's t with the same standard error, whose degrees of freedom are
+Satterthwaite's: seeds less one where seeds make all of the variance, more where dev rows have a part in it. Where left
+and right have the same seeds their runs are paired: those of a seed share initial heads, order of the data and dropout
+as far as their recipes are alike, and a draw picks the same seeds on both sides; where three seeds or more are common
+to both, runs of others are left out. "The same, seeds kept" resamples examples alone; it is given where five seeds or
+more, or the differences of as many pairs, differ no more than single answers explain, and is too narrow elsewhere. p is
+adjusted for all scores of the table, those of pairs that were not run included (Holm 1979), so that an interval without
+0 may stand beside a p of 1; of 10,000 draws none is below 0.0002 before that. "Visible from" is the true difference
+that such an experiment finds four times in five, Holm's correction included."""
 CHURN_NOTE = """Answers that differ between left and right, runs of one seed where they are paired, beside those that
 differ between two seeds of one side; *gained* are right in left alone, *lost* in right alone."""
+REFERENCES = (
+    "T. Sellam et al. The MultiBERTs: BERT Reproductions for Robustness Analysis. ICLR 2022 (Multi-Bootstrap).",
+    "S. Holm. A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics 6, 1979.",
+    "F. Satterthwaite. An Approximate Distribution of Estimates of Variance Components. Biometrics Bulletin 2, 1946.",
+    "E. B. Wilson. Probable Inference, the Law of Succession, and Statistical Inference. JASA 22, 1927.",
+)
+"""Of what a report cites whatever its runs."""
 CONFLICT_NOTE = """The cosine between two tasks' gradients in the encoder, before any surgery. Two small batches of one
-and the same task disagree too: that is the null, and conflict between tasks is only what lies below it. *Yes*: the
-whole interval lies below those of both tasks' nulls; *no*: it lies above them. Intervals are Student's t over the means
-of single epochs of single seeds, as if these had nothing to do with each other."""
+and the same task disagree too: that is the null, and conflict between tasks is only what lies below it and below 0.
+*Yes*: the whole interval lies below 0 and those of both tasks' nulls; *no*: it lies above them. Intervals are Student's
+t over the means of single epochs of single seeds, as if these had nothing to do with each other."""
 CLAIMS_NOTE = """A claim is supported where everything that it needs is shown, and contradicted where the opposite of a
 part is. Below three seeds a run nothing but "never" is judged. Runs are paired as above. Whether left and right differ
 is one family of tests (Holm 1979), those that were not run included; a difference that several claims ask for is one
