@@ -100,7 +100,6 @@ class Report:
             parts.append(f"**How far it got.** {self.source.remark.strip()}")
         if self._named:
             parts += ["**What the differences that were asked about are worth.**", self._main_question()]
-            parts += [f"- {told}" for told in [tables.surgery(self._conflicting())] if told]
         also = "".join(f" Beside them the means of *{one.name}*, as told below." for one in self._beside)
         parts.append(f"**What came out** ({self._kind(self.lead)}). {score_tables.BRACKETS}{also}")
         parts.append(self._score_table(self.lead, self._beside))
@@ -123,6 +122,7 @@ class Report:
             told += [tables.verdicts(of_tasks)] if of_sum else []
             worth[pair.name] = "; ".join(told) + (f". {pair.remark}" if pair.remark else "")
         asked = [f"- {pair.asks} {pair.name}: {worth.get(pair.name, '*not run*')}" for pair in self._named]
+        asked += [f"- {room}" for room in [tables.surgery(self._conflicting())] if room]
         return "\n".join(" ".join(line.split()) for line in asked)
 
     @property

@@ -18,6 +18,7 @@ from minbert.metrics import Interval
 from minbert.reports.claims import Judged
 from minbert.reports.figure_data import cosines
 from minbert.reports.source import Contrast
+from minbert.splits import row_key
 
 Compared = tuple[Contrast, list[ScoreLine]]
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~&!]")  # of Markdown, in a table's cell
@@ -87,7 +88,7 @@ def worth(line: ScoreLine) -> str:
     visible = (
         ""
         if line.smallest_visible is None
-        else f"; a true difference from {number(line.smallest_visible)} on would show"
+        else f"; a true difference from {number(line.smallest_visible)} on would show four times in five"
     )
     return f"{line.score}{size}, *{line.verdict}*{p}{visible}"
 
@@ -213,22 +214,17 @@ def data(dev: Mapping[str, DevSet], rows: Mapping[str, Mapping[str, int]]) -> st
     lines = []
     for name, task in dev.items():
         found = readings(task.task)
-        train = {_text(row) for row in zip(*found["train"].examples.texts, strict=True)} if "train" in found else set()
+        keys = {split: [row_key(row) for row in zip(*of.examples.texts, strict=True)] for split, of in found.items()}
+        train = set(keys.get("train", []))
         for split, reading in found.items():
             theirs = rows.get(name, {}).get(split)
             beside = [f"{theirs:,}" if theirs else ""] if rows else []
             left_out = str(len(reading.bad_rows)) if reading.bad_rows else ""
-            known = sum(_text(row) in train for row in zip(*reading.examples.texts, strict=True))
-            twice = "" if split == "train" or not train else f"{known:,}"
+            twice = "" if split == "train" or not train else f"{sum(key in train for key in keys[split]):,}"
             numbers = [f"{len(reading.examples):,}", left_out, twice]
             lines.append([name, split, *numbers, *beside, _balance(task, reading)])
     beside = ["rows as printed"] if rows else []
     return markdown(("task", "split", "usable rows", "left out", "also in train", *beside, "labels"), lines, left=2)
-
-
-def _text(texts: Sequence[str]) -> tuple[str, ...]:
-    """A row's texts, the same for a pair turned about, and in capitals."""
-    return tuple(sorted(" ".join(text.casefold().split()) for text in texts))
 
 
 def _balance(dev: DevSet, reading: Reading) -> str:
