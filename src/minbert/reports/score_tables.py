@@ -122,20 +122,25 @@ def seeds(groups: Groups) -> str:
         spread = number(stdev(sums)) if len(sums) > 1 else ""
         batches = ", ".join(f"{task} {count:,}" for task, count in group[0].batches.items())
         angle = "" if group[0].angle is None else f"{fmean(result.angle or 0 for result in group):.1f}"
-        start = " / ".join(number(_start(group, task)) if task in group[0].answers else "" for task in tasks)
         minutes = f"{fmean(result.seconds for result in group) / 60:.1f}"
         named = [name, ", ".join(str(result.seed) for result in group), batches or "none"]
-        rows.append([*named, start, spread, angle, minutes])
+        rows.append([*named, _start(group, tasks), spread, angle, minutes])
     before = f"before any update: {' / '.join(tasks)}"
     ends = (before, "sd of the sum", "surgery's angle, degrees", "minutes of updates")
     return f"{markdown(('run', 'seeds', 'batches of a task', *ends), rows, left=3)}\n\n{SEEDS_NOTE}"
 
 
-def _start(group: Group, task: str) -> float | None:
-    """A task's metric before any update, the mean over seeds where all have one."""
-    metric = str(group[0].recipe.tasks[task].metric)
-    values = [result.curve[0].metrics[task][metric] for result in group if result.curve[0].step == 0]
-    return fmean(value or 0.0 for value in values) if len(values) == len(group) and None not in values else None
+def _start(group: Group, tasks: Sequence[str]) -> str:
+    """Each task's metric before any update, the mean over seeds; nothing where that was not looked at."""
+    if any(result.curve[0].step for result in group):
+        return ""
+    told = []
+    for task in tasks:
+        metric = str(group[0].recipe.tasks[task].metric) if task in group[0].answers else ""
+        values = [result.curve[0].metrics[task][metric] for result in group] if metric else []
+        known = [value for value in values if value is not None]
+        told.append(number(fmean(known) if len(known) == len(values) else None) if values else "")
+    return " / ".join(told)
 
 
 def patience(groups: Groups) -> str:
