@@ -25,7 +25,7 @@ from minbert.reports.examples import formats, section
 from minbert.reports.mistakes_text import section as section_of
 from minbert.reports.page import page, write_report
 from minbert.reports.report import Report
-from minbert.reports.score_tables import seeds
+from minbert.reports.score_tables import seeds as seeds_of
 from minbert.reports.score_tables import training as training_of
 from minbert.reports.source import Contrast, Example, Requirement, Source, read_source
 from minbert.reports.tables import conflict, data, grounds, markdown, signed, surgery
@@ -260,7 +260,7 @@ def test_the_scores_before_any_update_are_those_of_the_first_evaluation(report: 
     told = [float(part.replace("−", "-")) for part in rows["PCG-200"][3].split(" / ")]
     assert told == pytest.approx([np.mean(of_task) for of_task in firsts], abs=5.1e-4)
     late = [replace(result, curve=result.curve[1:]) for result in group]
-    assert table_rows("\n" + seeds({"PCG-200": late}), "")[0][3] == "", "nobody looked"
+    assert table_rows("\n" + seeds_of({"PCG-200": late}), "")[0][3] == "", "nobody looked"
 
 
 def test_rows_that_train_has_too_are_counted(tmp_path: Path) -> None:
