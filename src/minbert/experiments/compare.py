@@ -266,7 +266,7 @@ def differing(left: Group, right: Group) -> list[str]:
         found += [f"batches of {name}: {counts[0]:,} and {counts[1]:,}"] if len(set(counts)) > 1 else []
     if one.updates != other.updates:
         found.append(f"updates: {one.updates:,} and {other.updates:,}")
-    seconds = [fmean(result.seconds for result in group) for group in (left, right)]
+    seconds = [float(f"{fmean(result.seconds for result in group):.2g}") for group in (left, right)]  # no more is known
     found.append(f"seconds a run: {seconds[0]:,.0f} and {seconds[1]:,.0f}")
     for name in dict.fromkeys(itertools.chain(one.data, other.data)):
         splits = [split for split in SPLITS if len({str(r.data.get(name, {}).get(split)) for r in (*left, *right)}) > 1]

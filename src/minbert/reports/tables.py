@@ -275,7 +275,7 @@ adjusted for all scores of the table, those of pairs that were not run included 
 0 may stand beside a p of 1; of 10,000 draws none is below 0.0002 before that. "Visible from" is the true difference
 that such an experiment finds four times in five, Holm's correction included."""
 CHURN_NOTE = """Answers that differ between left and right, runs of one seed where they are paired, beside those that
-differ between two seeds of one side; *gained* are right in left alone, *lost* in right alone."""
+differ between two seeds of one side (the mean of both); *gained* are right in left alone, *lost* in right alone."""
 REFERENCES = (
     "T. Sellam et al. The MultiBERTs: BERT Reproductions for Robustness Analysis. ICLR 2022 (Multi-Bootstrap).",
     "S. Holm. A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics 6, 1979.",
