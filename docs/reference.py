@@ -49,7 +49,8 @@ A source is a TOML file: sentences about groups of runs, each with what must hol
 said is *undecided (seeds)*, but for what must "never" happen. A claim whose runs are not there is *not run*. All
 claims' tests are one family for Holm's correction.
 
-A group is a recipe's name, with all of its seeds. A small one, of two recipes called SUM and SURGERY and the tasks mood
+A group is a recipe's name, with all of its seeds; of several folders of runs, in the one that the report is about
+([experiments.md](experiments.md) says which). A small one, of two recipes called SUM and SURGERY and the tasks mood
 and near:
 
 ```toml

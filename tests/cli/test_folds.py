@@ -84,6 +84,12 @@ def test_parts_can_be_compared_and_reported(recipe: Path, command: Command) -> N
     assert "optimizer.lr" in found.out
     reported = command("report", "runs", "--output", "report")
     assert reported.code == 0, reported.err
+    Path("mine/figures").mkdir(parents=True)
+    Path("mine/figures/curves.csv").write_text("of my own")
+    refused = command("report", "runs", "--output", "mine")
+    assert refused.code == 2
+    assert "figures exists already; choose another --output, or pass --force" in " ".join(refused.err.split())
+    assert Path("mine/figures/curves.csv").read_text() == "of my own"
     whole = command("evaluate", "runs/small")
     assert whole.code == 2
     assert "runs/small holds a run for each part of its train files; take runs/small/seed-1/fold-1" in whole.err

@@ -102,6 +102,8 @@ def test_only_runs_of_the_same_recipe_and_data_are_gone_on_with(write: Write, tm
         file.write("dog,cat,1.0\n")
     with pytest.raises(RunError, match=r"c\.csv has changed since .*seed-1 was made; put it back"):
         check([same], skip_bad_rows=False)
+    (tmp_path / "c.csv").unlink()
+    assert "c.csv is not there any more since " in (fault_of_folder(same) or "")
 
 
 def test_a_key_that_was_taken_out_counts_as_a_change(write: Write, values: dict[str, object], tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def kind_of(**columns: list[Any]) -> tuple[str, list[str], list[str], str | None
          ("classification", ["text"], ["mood"], None)),
         ({"word": [f"w{n}x" for n in range(ROWS)], "language": of("en", "de")},
          ("classification", ["word"], ["language"], None)),
+        ({"Ticket No.": [f"T{n}" for n in range(ROWS)], "what they wrote": texts(), "Mood": of("a", "b")},
+         ("classification", ["what they wrote"], ["Mood"], None)),
         ({"sentence1": texts(), "sentence2": texts(1), "is_duplicate": of("0.0", "1.0")},
          ("pair-classification", ["sentence1", "sentence2"], ["is_duplicate"], None)),
         ({"id": IDS, "qid1": of(*range(0, 120, 2)), "question1": texts(), "question2": texts(1), "same": of(0, 1)},

@@ -226,7 +226,9 @@ def test_a_confusion_that_never_happens() -> None:
     assert found.judgement == "contradicted"
     assert found.findings[0].value == pytest.approx(1 / N / 3)
     assert found.findings[0].what.endswith(": it, 1 row at most a seed")
-    assert judged([need], {"it": right}).findings[0].what.endswith(": it, no row")
+    none = judged([need], {"it": right}).findings[0]
+    assert none.what.endswith(": it, no row")
+    assert none.interval is None, "no draw of rows without it has one"
 
 
 def turns(changes: Sequence[Mapping[int, float]], order: list[str] | None) -> list[Result]:

@@ -114,6 +114,12 @@ def test_groups_of_another_folder_stand_beside_those_of_the_same_rows(report: Re
     assert rows["PCG-200"][-2] == told
     assert rows["SUM-200"][-2] == ""
     assert text.index("### runs\n") < text.index("### written\n"), "that with most seeds comes first"
+    assert "All but tables of scores is about *runs*" in text
+    assert "Of the groups in *runs* " in text
+    assert "All but tables" not in report.text
+    assert Report([replace(lead, groups={"SUM-200": lead.groups["SUM-200"]}), other], report.source).lacking[0] == (
+        "PCG-200 (there is one in written; this report judges runs)"
+    )
     sst = lead.dev["sst"]
     turned = replace(sst, examples=replace(sst.examples, labels=sst.labels[::-1]))
     apart = Collection("written", few, {**lead.dev, "sst": turned})
@@ -527,7 +533,7 @@ def test_a_judgement_by_curves_is_marked_where_claims_are_listed(report: Report)
     listed = {says: told for says, *told in table_rows(report.text, "**Which claims hold.**")}
     for one in report.judged:
         is_told = one.judgement in ("supported", "contradicted")
-        is_marked = is_told and any(need.statistic == "curve" for need in one.claim.needs)
+        is_marked = is_told and any(need.statistic == "curve" or need.direction == "never" for need in one.claim.needs)
         judgement, by = listed[one.claim.says]
         assert judgement == one.judgement + " in these runs" * is_marked
         looked_for = one.judgement if is_told else "supported"
@@ -544,10 +550,10 @@ def test_of_a_claim_that_stays_open_what_is_shown_is_told(report: Report) -> Non
     first, *others = one.findings
     shown = replace(first, judgement="supported", value=0.25, interval=(0.125, 0.5))
     half = replace(one, judgement="undecided", findings=[shown, *(replace(f, judgement="undecided") for f in others)])
-    assert grounds(half) == f"shown of it: {first.what} +0.250 (+0.125 to +0.500)"
+    assert grounds(half) == f"shown of it: {first.what} +0.250 (+0.125 to +0.500, range of seeds)"
     assert grounds(replace(half, findings=half.findings[1:])) == ""
     small = replace(half, findings=[shown, replace(others[0], judgement="undecided", is_small=True)])
-    assert grounds(small).endswith(f"(+0.125 to +0.500); no difference above 0.01: {others[0].what}")
+    assert grounds(small).endswith(f"(+0.125 to +0.500, range of seeds); no difference above 0.01: {others[0].what}")
     against = replace(half, judgement="contradicted", findings=[shown, replace(others[0], judgement="contradicted")])
     assert first.what not in grounds(against), "what speaks for it does not decide"
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minbert.cli.train import DataOption
 from minbert.cli.use import JsonOption
 from minbert.errors import RunError, counted, near
 
@@ -26,6 +25,11 @@ GroupArgument = Annotated[
     str, typer.Argument(help="A run's folder, or a group's with its seeds in it; with --results, a group's name.")
 ]
 
+ScoredOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder with the files that the runs were scored on; else where their recipes say."),
+]
+
 
 def compare(
     left: GroupArgument,
@@ -33,7 +37,7 @@ def compare(
     results: Annotated[
         Path | None, typer.Option("--results", help="Folder of kept results (see `experiment keep`) with both groups.")
     ] = None,
-    data: DataOption = None,
+    data: ScoredOption = None,
     column: Annotated[str | None, typer.Option(help="A column of the dev files to cut them into parts by.")] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from minbert.cli.train import DataOption, ForceOption
+from minbert.cli.compare import ScoredOption
+from minbert.cli.train import ForceOption
 from minbert.errors import RunError, several
 
 
@@ -19,19 +20,20 @@ def report(
     source: Annotated[
         Path | None, typer.Option("--source", help="A paper as data, such as claims/paper.toml: its claims are judged.")
     ] = None,
-    data: DataOption = None,
+    data: ScoredOption = None,
     no_text: Annotated[bool, typer.Option("--no-text", help="Name rows by their ids, without their texts.")] = False,
     force: ForceOption = False,
 ) -> None:
     """Write what runs found: scores, differences and their worth, curves, conflict, mistakes, claims."""
     from minbert.cli.show import messages, results
     from minbert.reports.collection import read_collections
-    from minbert.reports.page import PAGE, TEXT, write_report
+    from minbert.reports.page import FIGURES, PAGE, TEXT, write_report
     from minbert.reports.report import Report
     from minbert.reports.source import read_source
 
-    if (output / TEXT).exists() and not force:
-        raise RunError(f"{output / TEXT} exists already; choose another --output, or pass --force to replace it")
+    for place in (output / TEXT, output / PAGE, output / FIGURES):
+        if place.exists() and not force:
+            raise RunError(f"{place} exists already; choose another --output, or pass --force to replace it")
     known = None if source is None else read_source(source)
     report = Report(read_collections(runs, data), known, not no_text)
     write_report(report, output)

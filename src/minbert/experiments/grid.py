@@ -210,7 +210,8 @@ def _difference(cell: Cell) -> str | None:
     if changed := run.differences(cell.recipe):
         return f"{cell.folder} was made with {several(changed)}; give the same recipe and options, {remedy}"
     if file := run.changed_data():
-        return f"{file} has changed since {cell.folder} was made; put it back, or {remedy}"
+        happened = "has changed" if Path(file).exists() else "is not there any more"
+        return f"{file} {happened} since {cell.folder} was made; put it back, or {remedy}"
     return None
 
 

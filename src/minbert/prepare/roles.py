@@ -141,7 +141,7 @@ def _texts(columns: Sequence[Column], where: str) -> tuple[list[Column], str]:
     """One or two columns of texts and why they are taken for that. Raises DataError where it cannot be told."""
     words = [c for c in columns if c.is_plain and not c.numbers and _rank(c, LABEL_NAMES) >= len(LABEL_NAMES)]
     free = [column for column in words if column.is_free_text]
-    words = [column for column in words if column in free or not (free and column.is_mark)]
+    words = [column for column in words if column in free or not (free and (column.is_mark or column.is_code))]
     named = [column for column in words if _rank(column, TEXT_NAMES) < 2 * len(TEXT_NAMES)]
     if pair := _pair({column.name: column for column in [*free, *(c for c in named if c not in free)]}):
         return pair, f"{listed([c.name for c in pair])}: their names make a pair; {_lengths(pair)}"

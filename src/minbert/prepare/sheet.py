@@ -138,6 +138,11 @@ class Column:
         return self.says_yes_or_no or is_short
 
     @property
+    def is_code(self) -> bool:
+        """In every row another single word with a digit in it, as T1001: it numbers the rows, whatever its name."""
+        return len(self.values) == len(self.cells) and all(re.fullmatch(r"\S*\d\S*", value) for value in self.values)
+
+    @property
     def is_free_text(self) -> bool:
         """Several words a cell, and mostly different ones; long cells may repeat more than short ones."""
         if not self.is_plain or self.numbers:

@@ -182,7 +182,8 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
     if need.statistic != "metric" and any(lacks_a_score(arm) for _, arm in arms):
         return replace(test, found=undefined)
     found = contrast(arms, same_seeds=same_seeds)
-    found = replace(found, interval=on_scale(found.interval, arms))
+    happens_never = need.direction == "never" and not found.value  # so that no draw can tell how rare it is
+    found = replace(found, interval=None if happens_never else on_scale(found.interval, arms))
     return replace(test, found=found, same_seeds=same_seeds, of_seeds=tuple(seed_scores(arms[0][1]).tolist()))
 
 

@@ -8,6 +8,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def conflict_by_layer(group: Group) -> Plot:
     data, one = figure_data.conflict_by_layer(group), {group[0].group: group}
     looks, layers = _pair_looks(data), data.select("depth", "layer").unique().sort("depth")["layer"]
     with _panels(1, 1, 2.8) as (figure, (axes,)):
-        _cosines(axes, group[0].group, data, "depth", looks, _intervals)
+        _cosines(axes, group[0].group, data, "depth", looks, partial(_intervals, count=len(looks)))
         names = [layer.removeprefix("layer.") for layer in layers]
         axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 10 else 0)
         axes.set_xlabel("part of the encoder, from input to output (a number is a layer)")
@@ -297,7 +298,9 @@ def balance(devs: Mapping[str, DevSet]) -> Plot:
             axes.margins(x=0.15)
             if not dev.task.is_regression:
                 axes.invert_yaxis()
-    caption = f"Labels of each task's dev examples in per cent; scores in {figure_data.BINS} bins of equal width."
+    has_scores = any(dev.task.is_regression for dev in devs.values())
+    binned = f"; scores in {figure_data.BINS} bins of equal width" if has_scores else ""
+    caption = f"Labels of each task's dev examples in per cent{binned}."
     return Plot("balance", caption, figure, data)
 
 
@@ -334,9 +337,9 @@ def _line(axes: Axes, rows: pl.DataFrame, x: str, look: Look) -> None:
     axes.plot(rows[x], rows["mean"].to_numpy(), **look)
 
 
-def _intervals(axes: Axes, rows: pl.DataFrame, x: str, look: Look) -> None:
-    """Means with bars over their intervals, beside those of other looks and not on them."""
-    at = rows[x].to_numpy() + 0.14 * (COLORS.index(look["color"]) - 1)
+def _intervals(axes: Axes, rows: pl.DataFrame, x: str, look: Look, count: int) -> None:
+    """Means with bars over their intervals, beside those of the `count` looks and not on them."""
+    at = rows[x].to_numpy() + 0.14 * (COLORS.index(look["color"]) - (count - 1) / 2)
     axes.vlines(at, rows["low"].to_numpy(), rows["high"].to_numpy(), color=look["color"], linewidth=1)
     axes.plot(at, rows["mean"].to_numpy(), **look)
 

@@ -100,7 +100,9 @@ class Report:
             parts.append(f"**How far it got.** {self.source.remark.strip()}")
         if self._named:
             parts += ["**What the differences that were asked about are worth.**", self._main_question()]
-        also = "".join(f" Beside them the means of *{one.name}*, as told below." for one in self._beside)
+        also = "".join(f" Beside them the means of *{one.name}*, whose own table stands below." for one in self._beside)
+        if self._others:
+            also += f" All but tables of scores is about *{self.lead.name}*, the folder with most seeds and groups."
         parts.append(f"**What came out** ({self._kind(self.lead)}). {score_tables.BRACKETS}{also}")
         parts.append(self._score_table(self.lead, self._beside))
         if self.judged:
@@ -134,9 +136,14 @@ class Report:
         named, groups = [] if self.source is None else self.source.groups, self.lead.groups
         rows = [] if self.source is None else [row.run for row in self.source.table if row.run not in named]
         spare = [name for name in groups if name not in named]
-        lacking = [f"{name}{near(name, spare)}" for name in named if name not in groups]
+        lacking = [f"{name}{self._elsewhere(name) or near(name, spare)}" for name in named if name not in groups]
         meant = [(name, near(name, [one for one in spare if one not in rows])) for name in rows if name not in groups]
         return lacking + [name + guess for name, guess in meant if guess]
+
+    def _elsewhere(self, name: str) -> str:
+        """That another folder has a group of this name, where one does."""
+        found = [one.name for one in self._others if name in one.groups]
+        return f" (there is one in {found[0]}; this report judges {self.lead.name})" if found else ""
 
     @property
     def _named(self) -> list[Contrast]:
@@ -162,9 +169,10 @@ class Report:
 
     @staticmethod
     def _in_what(one: Judged) -> str:
-        """That a judgement rests on the curves of these runs, where it does, since that is less than the others."""
+        """That a judgement is of these runs and rows alone, as of curves, and of what never happened in them."""
         is_told = one.judgement in ("supported", "contradicted")
-        return " in these runs" if is_told and any(finding.is_of_curve for finding in one.findings) else ""
+        never = any(need.direction == "never" for need in one.claim.needs)
+        return " in these runs" if is_told and (never or any(f.is_of_curve for f in one.findings)) else ""
 
     @staticmethod
     def _kind(collection: Collection) -> str:
@@ -261,9 +269,8 @@ class Report:
         if self.source is not None and self.source.final not in ("", self.final):
             parts.append(f"The source's own are those of {self.source.final}, of which there is no run.")
         if len(self.lead.groups) > 1 and (self.source is None or self.source.final != self.final):
-            parts.append(
-                f"Of all groups {self.final} has the highest sum; that it is better than the next is not said."
-            )
+            among = f"the groups in *{self.lead.name}*" if self._others else "all groups"
+            parts.append(f"Of {among} {self.final} has the highest sum; that it is better than the next is not said.")
         for name in group[0].answers:
             named = [f"{kind}-{name}" for kind in ("confusion", "reliability", "scatter")]
             drawn = [plot.name for plot in self.plots if plot.name in named]

@@ -15,7 +15,7 @@ from minbert.experiments.compare import ScoreLine
 from minbert.experiments.devsets import DevSet, readings
 from minbert.experiments.results import ENCODER, Groups, Result
 from minbert.metrics import Interval
-from minbert.reports.claims import Judged
+from minbert.reports.claims import Finding, Judged
 from minbert.reports.figure_data import cosines
 from minbert.reports.source import Contrast
 from minbert.splits import row_key
@@ -87,7 +87,7 @@ def worth(line: ScoreLine) -> str:
     p = "" if line.adjusted_p is None else f" (p {_after_holm(line.adjusted_p)} after Holm)"
     visible = (
         ""
-        if line.smallest_visible is None
+        if not line.smallest_visible  # none, or answers that do not differ at all
         else f"; a true difference from {number(line.smallest_visible)} on would show four times in five"
     )
     return f"{line.score}{size}, *{line.verdict}*{p}{visible}"
@@ -180,10 +180,9 @@ def findings(judged: Judged) -> str:
     for f in judged.findings:
         value = "" if f.judgement == "not run" else signed(f.value) or "undefined"
         seeds = seeds_of(f.seeds, f.same_seeds)
-        ends = between(f.interval) + " (range of seeds)" * (f.is_of_curve and f.interval is not None)
         small = f" ({SMALL})" if f.judgement == "undecided" and f.is_small else ""
         told = [probability(f.adjusted_p), _visible(f.smallest_visible), f.judgement + small]
-        rows.append([f.what, seeds, value, ends, *told])
+        rows.append([f.what, seeds, value, _ends(f), *told])
     columns = ("what was looked at", "seeds", "found", "95 % interval", "p (Holm)", "visible from", "judgement")
     parts = [markdown(columns, rows, left=2)]
     if lacking := list(dict.fromkeys(name for f in judged.findings for name in f.lacking)):
@@ -192,11 +191,16 @@ def findings(judged: Judged) -> str:
     return "\n\n".join([*parts, *confounds(pairs)])
 
 
+def _ends(finding: Finding) -> str:
+    """The 95 % interval; of a curve the range of its seeds, which is said."""
+    return between(finding.interval) + ", range of seeds" * (finding.is_of_curve and finding.interval is not None)
+
+
 def grounds(judged: Judged) -> str:
     """The findings that a claim is supported or contradicted by, in a line; of one that stays open what is shown."""
     is_told = judged.judgement in ("supported", "contradicted")
     shown = [f for f in judged.findings if f.judgement == (judged.judgement if is_told else "supported")]
-    found = "; ".join(f"{f.what} {signed(f.value)}{f' ({between(f.interval)})' if f.interval else ''}" for f in shown)
+    found = "; ".join(f"{f.what} {signed(f.value)}{f' ({_ends(f)})' if f.interval else ''}" for f in shown)
     if is_told:
         return found
     small = ", ".join(f.what for f in judged.findings if f.judgement == "undecided" and f.is_small)
@@ -292,6 +296,6 @@ part is. Below three seeds a run nothing but "never" is judged. Runs are paired 
 is one family of tests (Holm 1979), those that were not run included; a difference that several claims ask for is one
 test, and "visible from" is the true difference that such a test finds four times in five. "Equal" is supported where
 the 90 % interval lies within 0.01 of 0, as a verdict is (two one-sided tests at 5 %), "not higher" where it lies below
-0.01 (one of them), with 300 dev rows or more; neither is adjusted for the family. "Between" is judged by whether the
-95 % interval lies between the ends or beside them, "never" by whether it happened in any seed. Curves are judged by
-whether all seeds agree, on these dev rows alone: "in these runs"."""
+0.01 (one of them), with 300 dev rows or more; neither is adjusted for the family. "Between" is judged by whether the 95
+% interval lies between the ends or beside them, "never" by whether it happened in any seed. Curves are judged by
+whether all seeds agree. Both are of these seeds and dev rows alone: "in these runs"."""
