@@ -280,6 +280,14 @@ def test_rows_that_train_has_too_are_counted(tmp_path: Path) -> None:
     assert [rows[split][4] for split in ("train", "dev")] == ["", "1"]
 
 
+def test_rows_too_few_for_no_difference_are_named(report: Report) -> None:
+    (line,) = [one for one in report.text.splitlines() if one.startswith("**What would tell.**")]
+    few = {name: len(dev) for name, dev in report.lead.dev.items() if len(dev) < 300}
+    assert few
+    told = ", ".join(f"{name} has {rows}" for name, rows in few.items())
+    assert line.endswith(f" That there is no difference can be said from 300 dev rows on; {told}.")
+
+
 def test_what_the_report_cites_is_named(report: Report) -> None:
     part = report.text[report.text.index("## References") :]
     assert report.source is not None

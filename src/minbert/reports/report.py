@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
+from minbert.comparison import FEWEST
 from minbert.errors import counted, near
 from minbert.experiments.compare import SUM, compare_scores, differing
 from minbert.experiments.results import Groups
@@ -161,11 +162,12 @@ class Report:
             "not run": "the runs themselves",
         }
         open_ones = [word for word, of in self._by_word() if of and word in needs]
-        return (
-            "**What would tell.** " + "; ".join(f"*{word}*: {needs[word]}" for word in open_ones) + "."
-            if open_ones
-            else ""
-        )
+        if not open_ones:
+            return ""
+        few = [f"{name} has {len(dev):,}" for name, dev in self.lead.dev.items() if len(dev) < FEWEST]
+        said = "; ".join(f"*{word}*: {needs[word]}" for word in open_ones)
+        small = f" That there is no difference can be said from {FEWEST} dev rows on; {', '.join(few)}." if few else ""
+        return f"**What would tell.** {said}.{small}"
 
     @staticmethod
     def _in_what(one: Judged) -> str:
