@@ -138,9 +138,15 @@ class Column:
         return self.says_yes_or_no or is_short
 
     @property
+    def has_another_word_in_every_row(self) -> bool:
+        """Whether no two cells are the same, and none is blank or has a blank in it."""
+        names = [as_text(cell) for cell in self.cells]
+        return self.is_plain and len(set(names)) == len(names) and all(re.fullmatch(r"\S+", name) for name in names)
+
+    @property
     def is_code(self) -> bool:
         """In every row another single word with a digit in it, as T1001: it numbers the rows, whatever its name."""
-        return len(self.values) == len(self.cells) and all(re.fullmatch(r"\S*\d\S*", value) for value in self.values)
+        return self.has_another_word_in_every_row and all(re.search(r"\d", as_text(cell)) for cell in self.cells)
 
     @property
     def is_free_text(self) -> bool:
@@ -154,12 +160,7 @@ class Column:
     def is_id(self) -> bool:
         """In every row another value without blanks, under an id's name; or whole numbers that count, or hex digits,
         under a name that is no label's: five rows of five classes count, too."""
-        names = [as_text(cell) for cell in self.cells]
-        if (
-            not self.is_plain
-            or len(set(names)) < len(names)
-            or any(re.search(r"\s", name) or not name for name in names)
-        ):
+        if not self.has_another_word_in_every_row:
             return False
         if set(name_words(self.name)) & set(ID_NAMES) or re.search(r"(?:_id|I[dD])$", self.name):
             return not self.fractions
@@ -170,7 +171,7 @@ class Column:
             and not self.fractions
             and all(b - a == 1 for a, b in pairwise(self.numbers))
         )
-        return counts or all(HEX.fullmatch(name) for name in names)
+        return counts or all(HEX.fullmatch(as_text(cell)) for cell in self.cells)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ Judgement = Literal["supported", "contradicted", "undecided", "undecided (seeds)
 class Finding:
     """What one requirement came to: the difference with its 95 % interval; of a curve, the range over several seeds.
 
-    `is_small` where a score's difference is shown to be no more than 0.01.
+    `is_small` where it stays undecided, and a score's difference is shown to be no more than 0.01.
 
     There is no value where a run is missing, or where what was asked is undefined, as the correlation of one answer to
     everything. `adjusted_p` is Holm's over all tests, and `smallest_visible` the true difference that is found four
@@ -262,6 +262,8 @@ def _finding(
 ) -> Finding:
     """`adjusted` are the family's p-values by hypothesis."""
     adjusted_p, found = (adjusted[test.hypothesis] if _needs_p(test.need) else None), test.found
+    judgement = _judgement(test, adjusted_p)
+    stays_open = judgement == "undecided" and test.need.statistic == "metric"
     sides = " − ".join([" + ".join(test.need.left), *test.right])
     pairs = zip(test.need.left, test.right, strict=False) if found else []
     return Finding(
@@ -269,12 +271,12 @@ def _finding(
         value=found.value if found else None,
         interval=found.interval if found else None,
         is_of_curve=test.need.statistic == "curve",
-        is_small=found is not None and found.is_small and test.need.statistic == "metric",
+        is_small=stays_open and found is not None and found.is_small,
         adjusted_p=adjusted_p,
         smallest_visible=found.smallest_visible(len(adjusted)) if found and _needs_p(test.need) else None,
         seeds=found.seeds if found else (),
         same_seeds=test.same_seeds,
-        judgement=_judgement(test, adjusted_p),
+        judgement=judgement,
         lacking=[name for name in (*test.need.left, *test.right) if name not in groups],
         differing={f"{one} − {other}": differing(groups[one], groups[other]) for one, other in pairs},
     )

@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 import polars as pl
 
-from minbert.comparison import Churn
+from minbert.comparison import Churn, Verdict
 from minbert.data import Reading
 from minbert.errors import counted
 from minbert.experiments.compare import ScoreLine
@@ -180,7 +180,7 @@ def findings(judged: Judged) -> str:
     for f in judged.findings:
         value = "" if f.judgement == "not run" else signed(f.value) or "undefined"
         seeds = seeds_of(f.seeds, f.same_seeds)
-        small = f" ({SMALL})" if f.judgement == "undecided" and f.is_small else ""
+        small = f" ({SMALL})" if f.is_small else ""
         told = [probability(f.adjusted_p), _visible(f.smallest_visible), f.judgement + small]
         rows.append([f.what, seeds, value, _ends(f), *told])
     columns = ("what was looked at", "seeds", "found", "95 % interval", "p (Holm)", "visible from", "judgement")
@@ -203,7 +203,7 @@ def grounds(judged: Judged) -> str:
     found = "; ".join(f"{f.what} {signed(f.value)}{f' ({_ends(f)})' if f.interval else ''}" for f in shown)
     if is_told:
         return found
-    small = ", ".join(f.what for f in judged.findings if f.judgement == "undecided" and f.is_small)
+    small = ", ".join(f.what for f in judged.findings if f.is_small)
     return "; ".join([f"shown of it: {found}"] * bool(found) + [f"{SMALL}: {small}"] * bool(small))
 
 
@@ -265,7 +265,7 @@ def _counts(values: Counter[str]) -> str:
     return "; ".join(f"{value} ({counted(count, 'run')})" for value, count in values.most_common())
 
 
-SMALL = "no difference above 0.01"
+SMALL: Verdict = "no difference above 0.01"
 UNNAMED = """No pair of groups was named, so none is compared here. `minbert compare LEFT RIGHT` tells what a difference
 is worth; a recipe's `[control]`, or a source with `[[contrasts]]` (`--source`), names pairs for a report."""
 CONTRASTS_NOTE = """Difference of the means over seeds; the 95 % interval resamples seeds and examples (Multi-Bootstrap,
