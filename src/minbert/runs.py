@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 
@@ -141,15 +141,15 @@ class Run:
             raise self._damaged(self._environment, f"lacks {several(lacking)}")
         return content
 
-    def records(self) -> list[dict[str, Any]]:
-        """Every record of metrics.jsonl, in order; a line that a kill cut short is left out."""
+    def records(self, kind: Literal["step", "evaluation"] | None = None) -> list[dict[str, Any]]:
+        """Every record of metrics.jsonl, or each of one kind, in order; a line that a kill cut short is left out."""
         if not self._metrics.is_file():
             return []
         records = []
         for line in self._metrics.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError):
                 records.append(json.loads(line))
-        return records
+        return [record for record in records if kind in (None, record["kind"])]
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Appends a record to metrics.jsonl."""
@@ -204,9 +204,8 @@ class Run:
         if not self.is_begun:
             raise self._damaged(self._recipe, "is not there")
         self.recipe(), self.environment()
-        progress, records = self.progress(), self.records()
-        self._check_updates(records, progress.step)
-        evaluations = [record for record in records if record["kind"] == "evaluation"]
+        progress, evaluations = self.progress(), self.records("evaluation")
+        self._check_updates(self.records(), progress.step)
         if not evaluations or evaluations[-1]["step"] != progress.evaluated_at:
             raise self._damaged(self._metrics, f"does not end with the evaluation after update {progress.evaluated_at}")
         for name in evaluations[-1]["metrics"]:

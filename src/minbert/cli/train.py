@@ -157,7 +157,7 @@ def restored(job: Job, run: Run, step: int) -> Evaluation:
     """The evaluation at a step, from the run's records."""
     from minbert.evaluation import Evaluation, task_score
 
-    record = next(r for r in run.records() if r["kind"] == "evaluation" and r["step"] == step)
+    record = next(record for record in run.records("evaluation") if record["step"] == step)
     scores = {}
     for name, values in record["metrics"].items():
         labels = job.encoded["dev"][name].labels

@@ -296,7 +296,7 @@ def _row(name: str, runs: Sequence[dict[str, float | None]], seconds: float) -> 
 def last_scores(cell: Cell) -> dict[str, float | None]:
     """Every task's own metric, and the sum, at the run's last update: a method is not judged by its luckiest step."""
     tasks = cell.run.recipe().tasks
-    record = _last_evaluation(cell)
+    record = cell.run.records("evaluation")[-1]
     values = {name: metrics[tasks[name].metric] for name, metrics in record["metrics"].items()}
     return values | {"sum": record["sum"]}
 
@@ -309,12 +309,8 @@ def baselines(cells: Sequence[Cell]) -> dict[str, float | None]:
     done = [cell for cell in cells if cell.condition == "complete"]
     found: dict[str, float | None] = {}
     for cell in done:
-        found |= {} if cell.is_part else _last_evaluation(cell)["baselines"]
+        found |= {} if cell.is_part else cell.run.records("evaluation")[-1]["baselines"]
     for result in _whole_seeds(done):
         found |= result.baselines
     is_one_sum = all(cell.recipe.tasks.keys() == done[0].recipe.tasks.keys() for cell in done)
     return found | ({"sum": total(found)} if found and is_one_sum else {})
-
-
-def _last_evaluation(cell: Cell) -> dict[str, Any]:
-    return next(record for record in reversed(cell.run.records()) if record["kind"] == "evaluation")

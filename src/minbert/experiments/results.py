@@ -100,9 +100,8 @@ class Result:
     @classmethod
     def _of(cls, run: Run) -> Self:
         run.check_complete()
-        recipe, about, records = run.recipe(), run.environment(), run.records()
-        steps = [record for record in records if record["kind"] == "step"]
-        evaluations = [record for record in records if record["kind"] == "evaluation"]
+        recipe, about = run.recipe(), run.environment()
+        steps, evaluations = run.records("step"), run.records("evaluation")
         epoch_at = {0: 0} | {step["step"]: step["epoch"] for step in steps}
         batches = Counter(task for step in steps for task in step["losses"])
         angles = [step["surgery_angle"] for step in steps if step["surgery_angle"] is not None]
