@@ -423,18 +423,19 @@ def test_a_mean_prediction() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("title = 'x'\n", "claims: Field required"),
+        ("title = 'x'\n", "toml: claims is missing; correct it"),
         ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
-         "rigth = ['b']", "claim 'a', needs 1, rigth: Extra inputs are not permitted"),
+         "rigth = ['b']", "claim 'a', needs 1: unknown key 'rigth' \\(did you mean 'right'\\?\\)"),
+        ("titel = 'x'\nclaims = [3]\n", "title is missing; claim 1: .*; unknown key 'titel' \\(did you mean 'title'"),
         ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n"
          "statistic = 'cell'", "statistic 'cell' needs true and predicted"),
         ("title = 'x'\n[[claims]]\nname = 'a'\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['sum']\n"
          "statistic = 'mean'", "statistic 'mean' is of one task; \"sum\" has none"),
         ("title = 'x'\n[[claims]]\nsays = 'b'\n[[claims.needs]]\nleft = ['a']\nscores = ['s']\n",
-         "toml: claim 1, name: Field"),
+         "toml: claim 1, name is missing;"),
         ("title = 'x'\nclaims = 3\n", "toml: claims: Input should be a valid list"),
         ("title = 'x'\nclaims = [3]\n[[contrasts]]\nleft = 'a'\nright = 'b'\n[[contrasts]]\nleft = 'a'\n",
-         "toml: claim 1: .*; contrasts 2, right: Field required"),
+         "toml: claim 1: .*; contrasts 2, right is missing"),
         ("title = 'x'\nclaims = [3]\n[[contrasts]]\nleft = 'a'\nright = 'a'\n", "a stands on both sides"),
         ("title = ", "cannot be read"),
     ],

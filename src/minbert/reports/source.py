@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from minbert.errors import DataError, several, shown
+from minbert.errors import DataError, near, several, shown
 from minbert.schema import Table
 
 
@@ -199,10 +199,31 @@ def read_source(path: Path) -> Source:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         return Source.model_validate(values)
     except ValidationError as error:
-        places = [f"{_place(fault['loc'], values)}: {fault['msg']}" for fault in error.errors()]
-        raise DataError(f"{path}: {several(places)}; correct it") from None
+        faults = [_told(fault["type"], fault["loc"], fault["msg"], values) for fault in error.errors()]
+        raise DataError(f"{path}: {several(faults)}; correct it") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path} cannot be read ({error}); correct it") from None
+
+
+TABLES: dict[str, type[Table]] = {
+    "claims": Claim,
+    "needs": Requirement,
+    "contrasts": Contrast,
+    "table": TableRow,
+    "examples": Example,
+}
+
+
+def _told(kind: str, loc: Sequence[int | str], words: str, values: Mapping[str, Any]) -> str:
+    """A fault's place, and what is wrong there: in pydantic's `words`, where they are not those of its own classes."""
+    if kind == "missing":
+        return f"{_place(loc, values)} is missing"
+    if kind != "extra_forbidden":
+        return f"{_place(loc, values)}: {words}"
+    *outer, key = loc
+    tables = [TABLES[part] for part in outer if isinstance(part, str)]
+    hint = near(str(key), list((tables or [Source])[-1].model_fields))
+    return f"{_place(outer, values) + ': ' if outer else ''}unknown key '{shown(str(key))}'{hint}"
 
 
 def _place(parts: Sequence[int | str], values: Mapping[str, Any]) -> str:
