@@ -281,7 +281,7 @@ def test_where_no_run_has_a_score_there_is_no_difference_to_speak_of(seeds: int)
     truth = np.arange(50.0)
     one, other = (Answers("pearson", np.full((seeds, 50), value), truth) for value in (0.1, 0.2))
     found = difference([one], [other])
-    assert found == Difference(None, None, None, None, None, (seeds, seeds))
+    assert found == Difference(None, None, None, None, None, (seeds, seeds), examples=50)
     assert verdict(found, None) == "undefined"
 
 
@@ -354,7 +354,7 @@ def test_below_three_seeds_an_arm_there_is_a_value_and_nothing_else(seeds: tuple
     one, two = (classes(generator, difficulties(generator, 200), count) for count in seeds)
     found = difference([one], [two])
     value = one.predictions.mean() - two.predictions.mean()
-    assert found == Difference(pytest.approx(value), None, None, None, None, seeds)
+    assert found == Difference(pytest.approx(value), None, None, None, None, seeds, examples=200)
     assert found.smallest_visible() is None
     assert verdict(found, None) == "undecided (seeds)"
 
@@ -543,7 +543,7 @@ def test_an_adjusted_p_is_the_smallest_level_at_which_holm_rejects(ps: list[floa
     ],
 )
 def test_verdicts(value: float, interval_90: tuple[float, float], adjusted_p: float, expected: str) -> None:
-    found = Difference(value, None, Interval(*interval_90), 0.01, 0.01, (5, 5))
+    found = Difference(value, None, Interval(*interval_90), 0.01, 0.01, (5, 5), examples=300)
     assert verdict(found, adjusted_p) == expected
 
 
@@ -554,6 +554,7 @@ def test_where_few_examples_differ_in_nothing_others_still_may() -> None:
         small = [Answers("accuracy", np.ones((3, 40)), np.ones(40))]
         found = difference(same, same)
         assert (found.examples, found.interval_90) == (n, (0, 0))
+        assert found.smallest_visible() is None, "it is not 0: others may differ"
         assert verdict(found, found.p) == expected
         both = difference(same + small, same + small)
         assert (both.examples, both.is_small, both.is_not_above) == (40, False, False)
@@ -568,11 +569,6 @@ def test_an_interval_of_a_difference_stays_on_its_scale() -> None:
     assert on_scale(ends, [(1, [turned]), (-1, [share])]) == (-2, 1)
     assert on_scale(Interval(-0.1, 0.1), [(1, [share]), (-1, [share])]) == (-0.1, 0.1)
     assert on_scale(None, [(1, [share])]) is None
-
-
-def test_a_verdicts_level_is_an_argument() -> None:
-    found = Difference(0.03, None, Interval(0.01, 0.05), 0.06, 0.01, (5, 5))
-    assert (verdict(found, 0.06), verdict(found, 0.06, level=0.1)) == ("undecided", "better")
 
 
 @pytest.mark.parametrize("seeds", [2, 5])

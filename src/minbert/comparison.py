@@ -60,7 +60,7 @@ class Difference:
     where it is undefined in every run there is no value. `interval` holds 95 % and `interval_90` 90 %; `p` is
     two-sided, and `standard_error` the draws' deviation. All four are None where an arm has fewer than `SEEDS_NEEDED`
     of the `seeds`: a bootstrap over the examples of one or two runs errs far more often than it says. `freedom` are the
-    degrees of freedom of the standard error, `examples` those of the smallest task.
+    degrees of freedom of the standard error, None where it is taken for known; `examples` those of the smallest task.
     """
 
     value: float | None
@@ -69,8 +69,8 @@ class Difference:
     p: float | None
     standard_error: float | None
     seeds: tuple[int, ...]
-    freedom: float = math.inf
-    examples: int = FEWEST
+    freedom: float | None = None
+    examples: int = 0
 
     @property
     def is_small(self) -> bool:
@@ -86,8 +86,11 @@ class Difference:
         """The smallest true difference that an experiment with this standard error finds four times in five.
 
         As the only one in a `family` of so many tests, since the smallest p is what Holm multiplies by all of them.
+        None as well where no draw differs from another, which says nothing of how far others might.
         """
-        return None if self.standard_error is None else visible_errors(family, self.freedom) * self.standard_error
+        if not self.standard_error:
+            return None
+        return visible_errors(family, math.inf if self.freedom is None else self.freedom) * self.standard_error
 
 
 def visible_errors(family: int = 1, freedom: float = math.inf) -> float:
@@ -171,7 +174,7 @@ def contrast(
     value = sum(factor * float(of_arm.mean()) for factor, of_arm in zip(factors, scores, strict=True))
     is_defined, examples = _is_defined(tasks), min(len(task.labels) for task in tasks)
     if min(seeds) < SEEDS_NEEDED or not is_defined:
-        return Difference(value if is_defined else None, None, None, None, None, seeds)
+        return Difference(value if is_defined else None, None, None, None, None, seeds, examples=examples)
     streams = np.random.default_rng(seed).spawn(len(tasks) + len(arms))
     drawn = np.split(_drawn_scores(tasks, draws, streams[: len(tasks)]), ends, axis=1)
     if not over_seeds:
@@ -191,7 +194,7 @@ def contrast(
         for outside in (0.05, 0.10)
     )
     p = max(_p(d), 2 * float(stats.t.sf(abs(value) / error, freedom))) if error else _p(d)
-    return Difference(value, ends_95, ends_90, p, error, seeds, freedom, examples)
+    return Difference(value, ends_95, ends_90, p, error, seeds, freedom if math.isfinite(freedom) else None, examples)
 
 
 def score_interval(arm: Sequence[Answers], draws: int = 10_000) -> Interval | None:
@@ -312,13 +315,13 @@ def holm(ps: Sequence[float | None], not_run: int = 0) -> list[float | None]:
     return adjusted
 
 
-def verdict(found: Difference, adjusted_p: float | None, level: float = LEVEL) -> Verdict:
+def verdict(found: Difference, adjusted_p: float | None) -> Verdict:
     """What may be said of left beside right, given its p adjusted for the family."""
     if found.value is None:
         return "undefined"
     if adjusted_p is None or found.interval_90 is None:
         return "undecided (seeds)"
-    if adjusted_p < level:
+    if adjusted_p < LEVEL:
         return "better" if found.value > 0 else "worse"
     return "no difference above 0.01" if found.is_small else "undecided"
 

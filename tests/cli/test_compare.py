@@ -47,6 +47,19 @@ def test_two_groups_of_kept_results(kept: Path, command: Command) -> None:
     assert "seconds a run: 10 and 10" in found.out
 
 
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_json_holds_no_number_that_other_readers_do_not_know(kept: Path, command: Command, seeds: int) -> None:
+    """Such as Infinity: below three seeds, and where they are kept, no degrees of freedom are known."""
+    dev = mood_set()
+    known = {"mood": dict.fromkeys(SPLITS[:2], digest(kept.parent / "data" / "mood.csv"))}
+    groups = group_of(dev, "one", 0.7, 1, seeds) + group_of(dev, "two", 0.6, 11, seeds)
+    keep([replace(result, data=known) for result in groups], kept)
+    found = command("compare", "one", "two", "--results", kept, "--data", "data", "--json")
+    (line,) = json.loads(found.out, parse_constant=pytest.fail)["scores"]
+    assert line["difference"]["examples"] == len(dev)
+    assert (line["sharper"] is None) == (seeds < 5)
+
+
 def test_a_kept_group_is_known_by_the_end_of_its_name(kept: Path, command: Command) -> None:
     dev = mood_set()
     known = {"mood": dict.fromkeys(SPLITS[:2], digest(kept.parent / "data" / "mood.csv"))}

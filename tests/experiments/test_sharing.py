@@ -292,6 +292,10 @@ def test_the_conclusion_says_what_would_tell() -> None:
         "and seeds (2,000 and 10).",
         "For j it cannot be told: a difference of 0.010 would take more than 20 times the dev rows and seeds to show.",
     ]
+    assert conclusion([line("a", "undecided", visible=None)], 5) == [
+        "For a it cannot be told: alone or together, every dev row is answered alike, and that there is no difference "
+        "can be said from 300 dev rows on."
+    ]
     assert conclusion([line("a", "undecided (seeds)")], 2) == ["For a it cannot be told: pass --seeds 3 or more."]
 
 

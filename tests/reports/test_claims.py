@@ -226,6 +226,10 @@ def test_a_confusion_that_never_happens() -> None:
     assert found.judgement == "contradicted"
     assert found.findings[0].value == pytest.approx(1 / N / 3)
     assert found.findings[0].what.endswith(": it, 1 row at most a seed")
+    five = MOOD.labels.copy()
+    five[[row for row in range(0, N, 3) if MOOD.labels[row] == 0][:5]] = 2
+    of_part = judged([need | {"part": "with negation"}], {"it": [result(MOOD, "wrong", 1, five)]}).findings[0]
+    assert of_part.what.endswith("with negation: it, 5 rows a seed"), "the share is that of the part"
     none = judged([need], {"it": right}).findings[0]
     assert none.what.endswith(": it, no row")
     assert none.interval is None, "no draw of rows without it has one"

@@ -55,7 +55,7 @@ def compare(
         one, other = (_group_among(kept, name, results) for name in (left, right))
     found = compare_groups(one, other, dev_sets([*one, *other], data), column)
     if as_json:
-        print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+        print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False, allow_nan=False))
         return
     for group in (one, other):
         seeds = ", ".join(str(result.seed) for result in group)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from minbert.comparison import MARGIN, SEEDS_NEEDED, Difference, Verdict
+from minbert.comparison import FEWEST, MARGIN, SEEDS_NEEDED, Difference, Verdict
 from minbert.errors import RecipeError, counted
 from minbert.experiments.compare import answers_of, compare_scores, paired
 from minbert.experiments.delta_m import DeltaM, delta_m
@@ -326,7 +326,11 @@ def _what_would_tell(line: TaskLine, seeds: int) -> str:
     A standard error falls with the root of both; twice as much is the least that is worth saying.
     """
     assert line.difference.value is not None
-    assert line.smallest_visible is not None
+    if line.smallest_visible is None:
+        return (
+            f"For {line.task} it cannot be told: alone or together, every dev row is answered alike, and that there is "
+            f"no difference can be said from {FEWEST} dev rows on."
+        )
     wanted = max(abs(line.difference.value), MARGIN)
     times = max(2, math.ceil((line.smallest_visible / wanted) ** 2))
     if times > MOST_TIMES:

@@ -267,7 +267,7 @@ def _finding(
     sides = " − ".join([" + ".join(test.need.left), *test.right])
     pairs = zip(test.need.left, test.right, strict=False) if found else []
     return Finding(
-        what=f"{test.score}{_looked_at(test.need, dev.get(test.score))}: {sides}{_happened(test, dev)}",
+        what=f"{test.score}{_looked_at(test.need, dev.get(test.score))}: {sides}{_happened(test)}",
         value=found.value if found else None,
         interval=found.interval if found else None,
         is_of_curve=test.need.statistic == "curve",
@@ -282,11 +282,11 @@ def _finding(
     )
 
 
-def _happened(test: _Test, dev: Mapping[str, DevSet]) -> str:
+def _happened(test: _Test) -> str:
     """Of a confusion that must never happen in how many rows it did."""
-    if test.need.direction != "never" or test.need.statistic != "cell" or not test.of_seeds:
+    if test.need.direction != "never" or test.need.statistic != "cell" or test.found is None or not test.of_seeds:
         return ""
-    rows = round(max(test.of_seeds) * len(dev[test.score]))
+    rows = round(max(test.of_seeds) * test.found.examples)
     return f", {counted(rows, 'row')}{' at most' * (len(test.of_seeds) > 1)} a seed" if rows else ", no row"
 
 

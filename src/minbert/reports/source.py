@@ -23,11 +23,12 @@ class Requirement(Table):
     scores: Annotated[list[str], Field(min_length=1)]
     """Tasks, or "sum"."""
     statistic: Literal["metric", "mean", "cell", "precision-recall", "gap", "curve"] = "metric"
-    """metric: the task's own. mean: of the predictions. cell: share of all dev rows that have label `true` and are
-    called `predicted`. precision-recall: precision less recall, of the second of two classes. gap: of a pair task with
-    two classes, among examples with label `true` the mean `feature` of those called the second class less that of those
-    called the first. curve: mean change of the metric from an epoch's end to the next, over the epochs that trained the
-    task, or did not (`trained`), from the end of the first one that did; of runs evaluated at the ends of epochs."""
+    """metric: the task's own. mean: of the predictions. cell: share of dev rows, or of those in `part`, that have label
+    `true` and are called `predicted`. precision-recall: precision less recall, of the second of two classes. gap: of a
+    pair task with two classes, among examples with label `true` the mean `feature` of those called the second class
+    less that of those called the first. curve: mean change of the metric from an epoch's end to the next, over the
+    epochs that trained the task, or did not (`trained`), from the end of the first one that did; of runs evaluated at
+    the ends of epochs."""
     direction: Literal["higher", "lower", "equal", "not higher", "never"] = "higher"
     """How left lies to right. equal: no difference above 0.01. not higher: by 0.01 at most. never: exactly 0."""
     between: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None

@@ -87,7 +87,7 @@ def worth(line: ScoreLine) -> str:
     p = "" if line.adjusted_p is None else f" (p {_after_holm(line.adjusted_p)} after Holm)"
     visible = (
         ""
-        if not line.smallest_visible  # none, or answers that do not differ at all
+        if line.smallest_visible is None
         else f"; a true difference from {number(line.smallest_visible)} on would show four times in five"
     )
     return f"{line.score}{size}, *{line.verdict}*{p}{visible}"
