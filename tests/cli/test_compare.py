@@ -107,6 +107,12 @@ def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytes
             ["--results", "kept", "--data", "data", "--column", "text"],
             "column 'text' has no value that 20 rows or more have and as many have not",
         ),
+        (
+            "better",
+            "worse",
+            ["--results", "kept", "--data", "data", "--column", "negation"],
+            "no dev file has a column 'negation'; name one of 'text', 'label', 'desk'",
+        ),
     ],
 )
 def test_what_cannot_be_compared(
@@ -118,20 +124,26 @@ def test_what_cannot_be_compared(
     assert len(refused.err.splitlines()) <= 3
 
 
-def test_a_column_is_found_beside_held_back_and_bad_rows(tmp_path: Path, command: Command, tiny_encoder: Path) -> None:
+@pytest.mark.parametrize("column", ["desk", "length"])  # a kind of part without a column is called so too
+def test_a_column_is_found_beside_held_back_and_bad_rows(
+    tmp_path: Path, command: Command, tiny_encoder: Path, column: str
+) -> None:
     """Parts by a column are those of the rows that were scored, wherever they stand in the file."""
+    values = [f"https://example.org/all/of/them/begin/with/these/very/same/letters/{end}" for end in "ab"]
     words = ["good", "bad", "film", "cat", "dog", "dull", "quiet", "very", "nice", "poor"]
-    rows = [[f"{words[n % 10]} {words[n // 10 % 10]} {n}", n % 2, "ab"[n % 3 == 0]] for n in range(120)]
-    rows.insert(7, ["no label", "", "a"])
-    write_table(tmp_path / "mood.csv", ["text", "label", "desk"], rows)
+    rows = [[f"{words[n % 10]} {words[n // 10 % 10]} {n}", n % 2, values[n % 3 == 0]] for n in range(120)]
+    rows.insert(7, ["no label", "", values[0]])
+    write_table(tmp_path / "mood.csv", ["text", "label", column], rows)
     recipe = f'encoder = "{tiny_encoder}"\n[tasks.mood]\nkind = "classification"\ntrain = "mood.csv"\nholdout = 50\n'
     (tmp_path / "it.toml").write_text(recipe + "[training]\nmax_steps = 1\n")
     assert command("experiment", "run", "it.toml", "--skip-bad-rows", "--seeds", "2").code == 0
-    found = command("compare", "runs/it/seed-1", "runs/it/seed-2", "--column", "desk", "--json")
+    found = command("compare", "runs/it/seed-1", "runs/it/seed-2", "--column", column, "--json")
     assert found.code == 0, found.err
     (dev,) = dev_sets(load_results(tmp_path / "runs" / "it" / "seed-1")).values()
     desks = [rows[row - 1][2] for row in row_numbers(dev)]
     assert [rows[row - 1][0] for row in row_numbers(dev)] == dev.examples.texts[0]
-    parts = {part["name"]: part["examples"] for part in json.loads(found.out)["slices"] if part["kind"] == "desk"}
-    assert parts == {value: desks.count(value) for value in "ab" if 20 <= desks.count(value) <= 30}
+    of_column = [part for part in json.loads(found.out)["slices"] if part["kind"] == f"column {column}"]
+    parts = {part["name"]: part["examples"] for part in of_column}
+    shown = {value: f"https://example.org/all/of/the…with/these/very/same/letters/{value[-1]}" for value in values}
+    assert parts == {shown[value]: desks.count(value) for value in values if 20 <= desks.count(value) <= 30}
     assert parts

@@ -1,5 +1,6 @@
 """A planted difference and a planted weakness are found, an A/A pair is none, and what else differs is named."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from minbert.errors import RunError
 from minbert.experiments.compare import compare, differing
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import Result
-from minbert.experiments.slices import NEGATION, slices
+from minbert.experiments.slices import NEGATION, SMALLEST, slices
 from minbert.recipes import load
 from minbert.tasks import Task
 
@@ -166,6 +167,18 @@ def test_parts_cover_dev_and_small_ones_are_left_out() -> None:
     assert by == {"length": N, "label": N, "negation": N}
     assert [part.name for part in parts if part.kind == "label"] == ["bad", "fair", "good"]
     assert not any(part.kind in ("numbers", "overlap") for part in parts), "no text has a number, and none is a pair"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 5), (-1, 1), (0, 5)])
+def test_a_score_lies_in_the_fifth_that_it_opens(low: float, high: float) -> None:
+    """Also where a fifth's end is no number of binary digits, as 0.6 of 0 to 1."""
+    task = Task(kind="pair-regression", text=["x", "y"], train="n.csv", dev="n.csv", range=(low, high)).completed(None)
+    ends = [round(low + (high - low) * part / 5, 1) for part in range(6)]
+    labels = np.array([*ends[:5] * SMALLEST, high])
+    dev = DevSet("near", task, Examples(["0"] * len(labels), [["a"] * len(labels)] * 2, labels))
+    parts = [part for part in slices(dev) if part.kind == "label"]
+    assert [sorted(set(labels[part.members])) for part in parts] == [*([end] for end in ends[:4]), ends[4:]]
+    assert [part.name for part in parts] == [f"{a:g} to {b:g}" for a, b in itertools.pairwise(ends)]
 
 
 @pytest.mark.parametrize("text", ["It is not good", "ca n't lift", "I can’t", "DONT go", "nor this", "Nobody came"])

@@ -29,7 +29,7 @@ from minbert.comparison import (
 from minbert.errors import DataError, RunError, near, several, shown
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import ABOUT, Group, Result
-from minbert.experiments.slices import SMALLEST, Slice, columns, slices
+from minbert.experiments.slices import SMALLEST, Slice, columns, kind_of, slices
 from minbert.metrics import CORRELATIONS
 from minbert.tasks import SPLITS
 
@@ -106,7 +106,7 @@ def compare(left: Group, right: Group, dev: Mapping[str, DevSet], column: str | 
     """
     cases = _cases(left, right, dev)
     of_tasks = {case.score: slices(dev[case.score], column) for case in cases if case.score != SUM}
-    if column is not None and not any(part.kind == column for parts in of_tasks.values() for part in parts):
+    if column is not None and not any(part.kind == kind_of(column) for parts in of_tasks.values() for part in parts):
         raise DataError(_unfit(column, [dev[name] for name in of_tasks]))
     (scores,) = _lines([cases])
     parts = _slice_lines([case for case in cases if case.score != SUM], of_tasks)

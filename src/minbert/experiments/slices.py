@@ -100,9 +100,17 @@ def _by_label(dev: DevSet) -> list[Slice]:
             Slice("label", name, dev.task.is_class(dev.labels, place))
             for place, name in enumerate(dev.task.labels or ())
         ]
-    ends = np.linspace(*dev.task.bounds, 6)
+    ends = bins(dev, 5)
     part = np.clip(np.searchsorted(ends, dev.labels, side="right") - 1, 0, 4)
     return [Slice("label", f"{ends[i]:g} to {ends[i + 1]:g}", part == i) for i in range(5)]
+
+
+def bins(dev: DevSet, count: int) -> NDArray[np.float64]:
+    """The range of scores cut into bins of equal width: their ends [count + 1], each in the bin that it opens.
+
+    They are rounded to what is written: the third of five from 0 to 1 would end just above 0.6.
+    """
+    return np.linspace(*dev.task.bounds, count + 1).round(9)
 
 
 def _by_pattern(kind: str, pattern: re.Pattern[str], dev: DevSet) -> list[Slice]:
@@ -121,9 +129,20 @@ def _by_column(dev: DevSet, column: str) -> list[Slice]:
     if any(column not in table.header for table in tables):
         return []
     cells: list[Cell] = [row[table.column(column)] for table in tables for row in table.rows]
-    values = [shown(as_text(cells[row - 1])) for row in row_numbers(dev)]
+    values = [as_text(cells[row - 1]) for row in row_numbers(dev)]
     frequent = [value for value, _ in Counter(values).most_common(VALUES)]
-    return [Slice(column, value, np.array([v == value for v in values])) for value in frequent]
+    kind = kind_of(column)
+    return [Slice(kind, _ends_of(value), np.array([v == value for v in values])) for value in frequent]
+
+
+def _ends_of(value: str) -> str:
+    """A value as it is shown, a long one without its middle: addresses begin alike."""
+    return shown(value) if len(value) <= 60 else f"{shown(value, 31)}{shown(value[-30:])}"
+
+
+def kind_of(column: str) -> str:
+    """What the parts by a column have in common: not a `KINDS` of the same name."""
+    return f"column {column}"
 
 
 def _tables(dev: DevSet) -> list[Table]:

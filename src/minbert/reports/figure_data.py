@@ -15,6 +15,7 @@ from scipy import stats
 from minbert import calibration, metrics
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.results import ENCODER, Group, Groups, Result
+from minbert.experiments.slices import bins
 from minbert.predictions import confidence, read_parquet
 from minbert.runs import Run
 
@@ -186,7 +187,7 @@ def balance(devs: Mapping[str, DevSet]) -> pl.DataFrame:
 
 def _label_counts(dev: DevSet) -> pl.DataFrame:
     if dev.task.is_regression:
-        ends = np.linspace(*dev.task.bounds, BINS + 1).round(9)  # as they are written, so that 3.4 opens a bin at 3.4
+        ends = bins(dev, BINS)
         counts, _ = np.histogram(dev.labels, ends)
         names = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(ends.tolist())]
     else:
