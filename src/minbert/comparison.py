@@ -244,9 +244,9 @@ def mean_score(arm: Sequence[Answers]) -> float | None:
     return float(seed_scores(arm).mean()) if _is_defined(arm) else None
 
 
-def lacks_a_score(arm: Sequence[Answers]) -> bool:
-    """Whether a metric is undefined in some seed."""
-    return any(np.isnan(of_task).any() for of_task in _task_scores(arm))
+def num_undefined(arm: Sequence[Answers]) -> int:
+    """Of the arm's seeds those in which some task's metric is undefined."""
+    return int(np.any(np.isnan(_task_scores(arm)), axis=0).sum())
 
 
 def _is_defined(arm: Sequence[Answers]) -> bool:

@@ -16,7 +16,7 @@ Z = 1.959964  # 95 % of a normal distribution lie within so many deviations
 
 
 class Interval(NamedTuple):
-    """The two ends of a 95 % interval."""
+    """The two ends of an interval, of 95 % where nothing else is said."""
 
     low: float
     high: float

@@ -222,9 +222,10 @@ class Run:
         write_text(self.last / "progress.json", json.dumps(asdict(progress), indent=2) + "\n")
 
     def note_failure(self, reason: str) -> None:
-        """Keeps why the run ended before its end, until it is gone on with."""
+        """Keeps why the run ended before its end, until it is gone on with; not where another process goes on now."""
         if self.is_begun:
-            write_text(self._failure, reason + "\n")
+            with contextlib.suppress(RunError), one_writer(self.folder):
+                write_text(self._failure, reason + "\n")
 
     def failure(self) -> str | None:
         """Why the run ended before its end, where it failed."""

@@ -4,13 +4,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cli.conftest import Command
 from experiments.planted import group_of, mood_set
 from minbert.experiments.devsets import dev_sets, row_numbers
 from minbert.experiments.loading import load_results
-from minbert.experiments.results import keep
+from minbert.experiments.results import Point, keep
+from minbert.metrics import METRICS
+from minbert.recipes import load
 from minbert.runs import digest
 from minbert.tables import write_table
 from minbert.tasks import SPLITS
@@ -60,6 +63,26 @@ def test_json_holds_no_number_that_other_readers_do_not_know(kept: Path, command
     assert (line["sharper"] is None) == (seeds < 5)
 
 
+def test_where_a_run_lacks_a_score_it_is_said_beside_the_mean(tmp_path: Path, command: Command) -> None:
+    """A mean with a 0 in it looks like that of a bad method."""
+    generator = np.random.default_rng(0)
+    write_table(tmp_path / "near.csv", ["x", "y", "score"], [["a", f"b {n}", f"{n / 10:g}"] for n in range(50)])
+    task = {"kind": "pair-regression", "text": ["x", "y"], "label": "score", "range": [0, 5], "metric": "pearson"}
+    recipe = load({"name": "A", "tasks": {"near": task | {"train": "near.csv", "dev": "near.csv"}}})
+    labels, data = np.arange(50) / 10, {"near": dict.fromkeys(SPLITS[:2], digest(tmp_path / "near.csv"))}
+    made = []
+    for group, seed in (("A", 1), ("A", 2), ("A", 3), ("B", 1), ("B", 2), ("B", 3)):
+        answers = np.ones(50) if (group, seed) == ("A", 2) else labels + generator.normal(size=50)
+        metrics = {name: METRICS[name](answers, labels) for name in ("pearson", "spearman")}
+        one = replace(group_of(mood_set(), group, 0.5, seed, 1)[0], recipe=recipe.model_copy(update={"seed": seed}))
+        curve = [Point(100, 1, {"near": metrics})]
+        made.append(replace(one, answers={"near": answers}, curve=curve, data=data, batches={"near": 1}))
+    keep(made, tmp_path / "kept")
+    told = command("compare", "A", "B", "--results", "kept", "--data", ".").out.splitlines()
+    assert "near is undefined in 1 of 3 runs of A, and counts as 0." in told
+    assert sum("is undefined in" in line for line in told) == 1
+
+
 def test_a_kept_group_is_known_by_the_end_of_its_name(kept: Path, command: Command) -> None:
     dev = mood_set()
     known = {"mood": dict.fromkeys(SPLITS[:2], digest(kept.parent / "data" / "mood.csv"))}
@@ -85,6 +108,10 @@ def test_two_folders_of_runs(recipes: Path, command: Command, monkeypatch: pytes
     assert 'gradients.method: "pcgrad" and "sum"' in found.out
     whole = command("compare", "runs", "runs/SUM")
     assert (whole.code, "runs holds 2 groups of runs; name one, such as runs/PCG" in whole.err) == (2, True)
+    for name in ("PCG", "SUM"):
+        Path("runs", name, "seed-1").rename(Path("runs", name, "whole"))
+    single = command("compare", "runs", "runs/SUM")
+    assert "runs holds 2 groups of runs; name one, such as runs/PCG/whole" in single.err
 
 
 @pytest.mark.parametrize(

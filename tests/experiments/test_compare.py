@@ -142,6 +142,8 @@ def test_what_else_differs_is_named() -> None:
     assert differing([left], [right]) == ["optimizer.lr: 0.0001 and 0.001", "seconds a run: 10 and 10"]
     rough = replace(right, recipe=left.recipe, seconds=1929.3)
     assert differing([left], [rough]) == ["seconds a run: 10 and 1,900"], "machines are no exacter than that"
+    short = [[replace(left, seconds=seconds)] for seconds in (0.423, 1.36)]
+    assert differing(*short) == ["seconds a run: 0.42 and 1.4"]
     longer = replace(right, updates=300, batches={"mood": 300}, seconds=30.0, about={"processor": "another"})
     longer = replace(longer, data={"mood": {"train": "1", "dev": "0"}})
     assert differing([left], [longer])[1:] == [

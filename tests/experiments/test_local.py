@@ -18,6 +18,7 @@ from minbert.files import one_writer
 from minbert.kernels import Kernels
 from minbert.model import MultitaskModel
 from minbert.runs import Run
+from minbert.training import begin, records
 from tiny import ENVIRONMENT, PROGRAM, assert_same, contents
 
 
@@ -122,6 +123,16 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(cells: list[Cell]) -> No
     assert news[0].cell.name == "PCG seed 1"
     assert "is no longer a number; lower optimizer.lr" in news[0].reason
     assert not news[0].is_ours
+
+
+def test_a_run_that_another_process_trains_has_not_failed(cells: list[Cell]) -> None:
+    """A second experiment on the same folder is refused, and leaves the first one's run as it is."""
+    for _ in records(begin(cells[0].recipe, cells[0].folder)):
+        news = list(run_cells(cells[:1], 1, False))
+        break
+    assert [(n.kind, "is in use by another process" in n.reason) for n in news] == [("begun", False), ("failed", True)]
+    assert cells[0].run.failure() is None
+    assert cells[0].condition != "failed"
 
 
 def test_a_process_that_dies_is_a_failure_of_its_run_alone(cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:

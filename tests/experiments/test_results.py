@@ -15,7 +15,7 @@ from minbert.errors import MinbertError, RunError
 from minbert.experiments.devsets import dev_sets, readings
 from minbert.experiments.grid import expand, fault_of_folder, not_kept, standing
 from minbert.experiments.loading import load_results
-from minbert.experiments.results import Result, keep
+from minbert.experiments.results import Result, group_of, keep
 from minbert.metrics import METRICS
 from minbert.runs import Run, digest
 from tiny import PAIRS, SST
@@ -318,6 +318,20 @@ def test_results_are_not_mixed_with_other_files(results: list[Result], tmp_path:
     assert [file.name for file in (tmp_path / "notes").iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize(
+    ("run", "group"),
+    [
+        ("runs/A/seed-1", "runs/A"),
+        ("runs/A/seed-1/fold-2", "runs/A"),
+        ("runs/A", "runs/A"),
+        ("runs/seed-study", "runs/seed-study"),
+        ("runs/fold-in", "runs/fold-in"),
+    ],
+)
+def test_a_runs_group_is_known_by_its_folder(run: str, group: str) -> None:
+    assert group_of(Path(run)) == group
+
+
 def test_results_and_runs_never_lie_in_one_folder(results: list[Result], runs: Path) -> None:
     before = sorted(runs.rglob("*"))
     for folder in (runs, runs.parent):
@@ -338,6 +352,11 @@ def test_a_run_that_could_not_be_kept_is_refused_before_it_is_made(runs: Path, t
         not_kept(changed, folder)
     elsewhere = expand(recipes, tmp_path / "others", overrides=["optimizer.lr=0.5"])
     assert not_kept(elsewhere, folder) == elsewhere, "kept by a name of its own"
+    for place in (tmp_path / "others", tmp_path):
+        with pytest.raises(RunError, match=r"(would hold|holds) runs, such as .*seed-.; keep results in a folder of"):
+            not_kept(elsewhere, place)
+    with pytest.raises(RunError, match=r"recipes holds other files, such as .*; keep results in a folder of their own"):
+        not_kept(elsewhere, recipes[0])
     with (tmp_path / "a.csv").open("a") as file:
         file.write("one more,1\n")
     with pytest.raises(RunError, match="seed 1 already: other files of mood"):

@@ -16,10 +16,11 @@ from experiments.planted import group_of, mood_set
 from minbert.changes import changed_keys
 from minbert.comparison import Answers, Difference, Verdict, difference, holm
 from minbert.data import Examples
-from minbert.errors import RecipeError
+from minbert.errors import RecipeError, RunError
 from minbert.experiments.delta_m import delta_m
 from minbert.experiments.devsets import DevSet
 from minbert.experiments.grid import Cell
+from minbert.experiments.loading import joined
 from minbert.experiments.results import Result
 from minbert.experiments.sharing import Arms, TaskLine, conclusion, derive, judge, outcome
 from minbert.jobs import Job, prepare
@@ -185,6 +186,12 @@ def test_with_folds_every_part_is_a_run_of_each_arm_and_a_seed_is_scored_on_all_
         assert len(cells) == found.seeds * 2
         right = sum(cell.run.records()[-1]["metrics"][line.task]["accuracy"] * held(cell, line.task) for cell in cells)
         assert line.alone == pytest.approx(right / line.dev_rows)
+    one, other = (Result.of(cell.run) for cell in arms.together)
+    changed = other.recipe.model_copy(update={"optimizer": other.recipe.optimizer.model_copy(update={"lr": 0.5})})
+    with pytest.raises(RunError, match=r"parts 1 and 2 of .*seed 1 are not runs of one recipe: optimizer.lr = "):
+        joined([one, replace(other, recipe=changed)])
+    (whole,) = joined([replace(one, batches={"mood": 2}), replace(other, batches={"mood": 1, "same": 3})])
+    assert whole.batches == {"mood": 3, "same": 3}
 
 
 def held(cell: Cell, task: str) -> int:

@@ -1,5 +1,6 @@
 """Figures draw the numbers of the results and nothing else, and a reader can read them."""
 
+import itertools
 import statistics
 from collections import Counter
 from collections.abc import Callable
@@ -419,6 +420,16 @@ def test_runs_without_a_null_by_layer_are_drawn_without_one() -> None:
     plot = figures.conflict_by_layer(group)
     assert set(plot.data["between"]) == set(PAIRS)
     assert plot.caption.endswith("These runs recorded no null by layer.")
+
+
+def test_bars_of_many_pairs_of_tasks_lie_beside_each_other() -> None:
+    """Five tasks have ten pairs, more than there are colours."""
+    names = [f"{one}/{other}" for one, other in itertools.combinations("abcde", 2)]
+    conflict = [Conflict(epoch, "pooler", name, 0.1, 0.2, 5) for name in names for epoch in (1, 2)]
+    (axes,) = shown_axes(figures.conflict_by_layer([replace(SURGERY[0], conflict=conflict)]))
+    places = [line.get_xdata()[0] for line in axes.lines if line.get_marker() not in ("None", None)]
+    assert len(places) == len(set(np.round(places, 6))) == len(names)
+    assert max(places) - min(places) < 1, "nearer to their own layer than to the next"
 
 
 def test_a_single_epoch_has_a_band_that_can_be_seen() -> None:

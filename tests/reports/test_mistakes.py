@@ -1,5 +1,6 @@
 """Where a group errs, against scikit-learn, scipy and literal counting; planted weaknesses are found, no others are."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -19,6 +20,7 @@ from minbert.experiments.slices import NEGATION, words
 from minbert.metrics import Interval
 from minbert.predictions import Predictions
 from minbert.reports.mistakes import MOST, Call, ClassMistakes, Row, ScoreMistakes, mistakes
+from minbert.reports.mistakes_text import section
 from minbert.reports.traits import Clarity, Feature, Measure, Side, Trait, sentence
 from minbert.tasks import Task
 
@@ -357,6 +359,18 @@ def test_what_too_few_rows_have_is_not_looked_at() -> None:
         "length gap where the label is different",
         "accuracy by numbers",
     ]
+
+
+def test_names_of_classes_are_no_markdown() -> None:
+    """They are the data's, and a page that shows the report may load what an image names."""
+    hostile = ["![x](https://example.org/p.png)", "<b>*a*</b>"]
+    left, right = pairs().examples.texts
+    dev = dev_set("pair", [left, right], pairs().labels, **(SAME | {"labels": hostile}))
+    group = wrong_where(dev, np.where(dev.labels == 0, 0.3, 0.01), 3)
+    lines = [line for line in section(group, dev, with_text=True).splitlines() if line.startswith("- ")]
+    assert any(line.startswith("- Of pairs labelled") for line in lines)
+    assert any(line.startswith("- Too few rows") for line in lines)
+    assert not [line for line in lines if re.search(r"(?<!\\)[*<\[!]", line)]
 
 
 def test_scores_of_a_regression_are_those_of_the_definition() -> None:

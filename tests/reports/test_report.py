@@ -155,7 +155,8 @@ def check_differences(text: str, collection: Collection, left: str, right: str, 
         assert [shown(end) for end in interval.split(" to ")] == pytest.approx(one.interval, abs=5.1e-4)
         assert shown(p) == pytest.approx(max(p_holm or 0, 0.001), abs=5.1e-4)
         assert says == verdict(one, p_holm)
-        assert shown(visible) == pytest.approx(one.smallest_visible(len(found) + not_run), abs=5.1e-4)
+        smallest = one.smallest_visible(len(found) + not_run)
+        assert (visible == "") if smallest is None else shown(visible) == pytest.approx(smallest, abs=5.1e-4)
     of_answers = table_rows(text[text.index("| left and right |") - 1 :], "\n")
     assert [row[1] for row in of_answers] == list(answers)
     for _, task, changed, reseeded, gained, lost in of_answers:
@@ -183,7 +184,7 @@ def test_differences_are_those_of_the_answers_and_a_wrong_number_is_noticed(repo
     sides, not_run = ("PCG-200", "SUM-200"), 3 * 4  # pairs of which a side has no run, times scores
     check_differences(report.text, collection, *sides, not_run)
     place = report.text.index("### The main question")
-    row = next(line for line in report.text[place:].splitlines() if line.startswith("| PCG-200 − SUM-200 | sst |"))
+    row = next(line for line in report.text[place:].splitlines() if line.startswith("| PCG-200 − SUM-200 | sts |"))
     answers = next(line for line in report.text[place:].splitlines() if re.match(r"\| PCG-200 − .* sst \| .*%", line))
     for line, cells in ((row, (3, 4, 5, 7, 9)), (answers, (3, 4, 5, 6))):
         for cell in cells:
@@ -353,7 +354,7 @@ def test_the_kept_results_give_the_same_report(report: Report, runs: Path, tmp_p
     starter = tmp_path / "data"
     shutil.copytree(ROOT / "src" / "minbert" / "starter", starter)
     again = Report(read_collections(tmp_path / "kept", starter), read_source(SOURCE))
-    gone = "How sure the wrong answers were is in the runs' own folders alone, which are not at hand."
+    gone = "How sure the wrong answers were is in the runs' own folders alone, which were not read here."
     with_sure = re.sub(r"Surest of the wrong answers:\n\n(\|.*\n)+", gone + "\n", report.text + "\n")
     with_sure, curves = re.subn(r"!\[.*\]\(figures/reliability-.*\)\n\n\*Reliability of .*\n\n", "", with_sure)
     assert curves == 2  # of sst and para; they need the probabilities too
@@ -415,6 +416,33 @@ def test_a_key_that_holds_a_table_is_told_whole(report: Report) -> None:
     text = training_of({"plain": [one], "own": [replace(one, recipe=recipe)], "other": [one]}).replace("\\", "")
     assert 'training.batch_size = {"sst": 24, "para": 32, "sts": 16}' in text
     assert 'tasks.sst.class_weights = {"0": 2.0}' in text
+
+
+def test_of_a_task_that_a_group_has_not_nothing_is_said(report: Report) -> None:
+    """Neither that its keys are unset, nor another task's score in its place."""
+    (lead,) = report.collections
+    one = lead.groups["SUM-200"][0]
+    tasks, sts = one.recipe.tasks, {"sts": one.answers["sts"]}
+    of_sts = one.recipe.model_copy(update={"tasks": {"sts": tasks["sts"]}})
+    single = replace(
+        one, recipe=of_sts, answers=sts, curve=[replace(p, metrics={"sts": p.metrics["sts"]}) for p in one.curve]
+    )
+    told = training_of({"all": [one], "also": [one], "single": [single]})
+    assert "- `[tasks.sst]` head = " in told
+    assert "unset" not in told
+    groups = {"all": [one], "single": [single]}
+    text = Report([replace(lead, groups=groups), Collection("written", groups, lead.dev)]).text
+    score = f"{single.scores['sts']:.3f}".replace("-", "−")
+    rows = {row[0]: row for row in table_rows(text, "**What came out**")}
+    assert rows["single"][-1] == f"/ / {score} /"
+    assert rows["all"][-1].split(" / ")[2] == score
+
+
+def test_the_name_of_a_folder_is_no_markdown(report: Report) -> None:
+    (lead,) = report.collections
+    text = Report([replace(lead, name="a_b_<i>")]).text
+    assert "### a\\_b\\_\\<i\\>\n" in text
+    assert "a_b_<i>" not in text
 
 
 def test_a_scatter_is_of_a_group_that_learned_the_task(report: Report) -> None:

@@ -13,7 +13,7 @@ from minbert.cli.use import JsonOption
 from minbert.errors import RunError, counted, near
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
 
@@ -67,6 +67,8 @@ def compare(
         show.results.print(f"Runs of the same seed are paired: {both}{left_out}.", soft_wrap=True)
     show.results.print()
     show.results.print(_scores_table(found))
+    for told in _undefined(found):
+        show.results.print(told, soft_wrap=True)
     if any(any(line.seed_effects) for line in found.scores):  # a single run on each side has no spread to tell of
         show.results.print(_precision_table(found))
     for part in (_answers_table(found), _slices_table(found)):
@@ -79,13 +81,19 @@ def compare(
 def _group_in(folder: str) -> Group:
     """The complete runs of the one group in a folder."""
     from minbert.experiments.loading import load_results
+    from minbert.experiments.results import RUNS, is_of_seeds
 
     found = load_results(Path(folder))
     groups = sorted({result.group for result in found})
     if len(groups) > 1:
-        first = next(result.folder for result in found if result.group == groups[0])
-        kept, one = ("", str(first.parent)) if first else (f"pass --results {folder} and ", groups[0])
-        raise RunError(f"{folder} holds {len(groups)} groups of runs; {kept}name one, such as {one}")
+        first = next((result.folder for result in found if result.folder), None)
+        if (Path(folder) / RUNS).is_file():
+            remedy = f"pass --results {folder} and name one, such as {groups[0]}"
+        elif first is None:  # all in parts
+            remedy = f"name the folder of one, such as that of {groups[0]}"
+        else:
+            remedy = f"name one, such as {first.parent if is_of_seeds(first) else first}"
+        raise RunError(f"{folder} holds {len(groups)} groups of runs; {remedy}")
     return found
 
 
@@ -118,6 +126,15 @@ def _scores_table(found: Comparison) -> Table:
     ]
     columns = ("score", "left", "right", "left − right", "95 % interval", "p (Holm)", "left is")
     return table(f"{found.left} (left) beside {found.right} (right) on dev: means over seeds", columns, rows)
+
+
+def _undefined(found: Comparison) -> Iterator[str]:
+    """In how many runs of either side a task's score is undefined, where it is not in all of them."""
+    of_tasks = (line for line in found.scores if line.metric and line.difference.value is not None)
+    for line in of_tasks:  # what the sum lacks are theirs
+        for name, lacking, seeds in zip((found.left, found.right), line.undefined, line.difference.seeds, strict=True):
+            if lacking:
+                yield f"{line.score} is undefined in {lacking} of {counted(seeds, 'run')} of {name}, and counts as 0."
 
 
 def _precision_table(found: Comparison) -> Table:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minbert.cli.train import DataOption, SkipOption, interrupts
+from minbert.cli.use import JsonOption
 from minbert.errors import MinbertError, RunInterruptedError, counted, several
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ ResultsOption = Annotated[
 JobsOption = Annotated[int, typer.Option(min=1, help="Runs at once; they share the cores.")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs: DIR/NAME/seed-K.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a key in every recipe. Repeatable.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for another program.")]
 KeepOption = Annotated[
     bool, typer.Option("--keep-weights", help="Keep every seed's models, not the first one's alone.")
 ]
@@ -103,11 +103,13 @@ def run(
         if fault := _fault_of_keeping(cell, kept):
             not_kept.append(fault)
 
-    failures = train_cells(cells, jobs, skip_bad_rows, keep_cell)
-    if any(cell.condition == "complete" for cell in cells):
-        results.print(scores_table(cells))
-    for fault in not_kept:
-        messages.print(f"not kept: {fault}", soft_wrap=True)
+    try:
+        failures = train_cells(cells, jobs, skip_bad_rows, keep_cell)
+        if any(cell.condition == "complete" for cell in cells):
+            results.print(scores_table(cells))
+    finally:  # also where the user stopped the runs
+        for fault in not_kept:
+            messages.print(f"not kept: {fault}", soft_wrap=True)
     if failures or not_kept:
         raise typer.Exit(1 if any(news.is_ours for news in failures) else 2)
 

@@ -22,6 +22,7 @@ from minbert.comparison import (
     holm,
     mean_score,
     num_seeds,
+    num_undefined,
     on_scale,
     seed_effect,
     verdict,
@@ -43,17 +44,19 @@ far as their single answers do, five seeds miss one in six, three seeds one in t
 class ScoreLine:
     """One score of both groups, the mean over seeds of each, and what their difference is worth.
 
-    A mean is None where no seed has the score. With `same_seeds` the runs of a seed were paired. `smallest_visible` is
-    the true difference that would be found four times in five in this family of tests. `seed_effects` tell whether
-    seeds have an effect common to all examples, in each arm, and `paired_effect` in the difference seed by seed, where
-    runs are paired. `sharper` keeps all seeds and resamples examples alone; it is None where such an effect shows in
-    what is compared, or there are fewer seeds than `SEEDS_TO_TELL`.
+    A mean is None where no seed has the score; where only some have not, of left and right the `undefined`, it counts
+    as 0 in those. With `same_seeds` the runs of a seed were paired. `smallest_visible` is the true difference that
+    would be found four times in five in this family of tests. `seed_effects` tell whether seeds have an effect common
+    to all examples, in each arm, and `paired_effect` in the difference seed by seed, where runs are paired.
+    `sharper` keeps all seeds and resamples examples alone; it is None where such an effect shows in what is compared,
+    or there are fewer seeds than `SEEDS_TO_TELL`.
     """
 
     score: str
     metric: str
     left: float | None
     right: float | None
+    undefined: tuple[int, int]
     difference: Difference
     adjusted_p: float | None
     verdict: Verdict
@@ -80,7 +83,7 @@ class SliceLine:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Left beside right. `differing` says what else differs between the runs than what was meant to."""
+    """Left beside right. `differing` says how the runs differ, in what was meant to and in what was not."""
 
     left: str
     right: str
@@ -209,6 +212,7 @@ def _line(case: _Case, found: Difference, adjusted_p: float | None, family: int)
         metric="" if case.score == SUM else left[0].metric,
         left=mean_score(left),
         right=mean_score(right),
+        undefined=(num_undefined(left), num_undefined(right)),
         difference=found,
         adjusted_p=adjusted_p,
         verdict=verdict(found, adjusted_p),
@@ -254,7 +258,7 @@ def within(answers: Answers, part: Slice) -> Answers:
 
 
 def differing(left: Group, right: Group) -> list[str]:
-    """What else differs between two groups: recipe, batches of each task, updates, seconds, machine, data."""
+    """How two groups differ: recipe, data, machine, mean seconds; and, of their first seeds, batches and updates."""
     one, other = left[0], right[0]
     found = [
         f"{change.key}: {change.before} and {change.now}"
@@ -267,7 +271,7 @@ def differing(left: Group, right: Group) -> list[str]:
     if one.updates != other.updates:
         found.append(f"updates: {one.updates:,} and {other.updates:,}")
     seconds = [float(f"{fmean(result.seconds for result in group):.2g}") for group in (left, right)]  # no more is known
-    found.append(f"seconds a run: {seconds[0]:,.0f} and {seconds[1]:,.0f}")
+    found.append("seconds a run: " + " and ".join(f"{one:,.0f}" if one >= 10 else f"{one:g}" for one in seconds))
     for name in dict.fromkeys(itertools.chain(one.data, other.data)):
         splits = [split for split in SPLITS if len({str(r.data.get(name, {}).get(split)) for r in (*left, *right)}) > 1]
         found += [f"rows of {name}: other files for {' and '.join(splits)}"] if splits else []

@@ -15,7 +15,16 @@ from minbert.changes import changed_keys
 from minbert.data import Reading
 from minbert.errors import MinbertError, RecipeError, RunError, several
 from minbert.experiments.loading import is_part, joined, load_results
-from minbert.experiments.results import ELSEWHERE, RUNS, Result, differences, group_of, taken
+from minbert.experiments.results import (
+    ELSEWHERE,
+    OF_ITS_OWN,
+    RUNS,
+    Result,
+    check_folder,
+    differences,
+    group_of,
+    taken,
+)
 from minbert.jobs import build_model, read_tasks
 from minbert.metrics import total
 from minbert.pretrained import locate
@@ -117,9 +126,15 @@ def cell_of(recipe: Recipe, runs: Path, fold: int | None, keep_weights: bool, is
 def not_kept(cells: Sequence[Cell], results: Path | None) -> list[Cell]:
     """The cells whose runs are not among kept results, in which other machines' runs may be.
 
-    Raises RunError where one could not be added to them, since they hold another run by its name.
+    Raises RunError where one could not be added to them, since they hold another run by its name, or since their
+    folder is none of results.
     """
-    if results is None or not (results / RUNS).is_file():  # at first there is none
+    if results is None:
+        return list(cells)
+    check_folder(results)
+    if run := next((cell.folder for cell in cells if cell.folder.resolve().is_relative_to(results.resolve())), None):
+        raise RunError(f"{results} would hold runs, such as {run}; {OF_ITS_OWN}")
+    if not (results / RUNS).is_file():  # at first there is none
         return list(cells)
     kept = load_results(results)
     found, faults = list[Cell](), list[str]()

@@ -6,6 +6,7 @@ Their answers stand part after part, in the order of the file within each (`spli
 import itertools
 import logging
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,9 +61,7 @@ def _check_group(one: Result, other: Result, folder: Path) -> None:
     if one.seed == other.seed:
         places = " and ".join(str(result.folder or f"a run in {folder}") for result in (one, other))
         raise RunError(f"{places} are both {one.name}; name a folder that holds one of them")
-    found = [str(c) for c in changes(without_paths(one.recipe), without_paths(other.recipe)) if c.key != "seed"]
-    found += [f"other files of {task}" for task, files in one.data.items() if other.data.get(task) != files]
-    if found:
+    if found := _unlike(one, other, one.recipe, other.recipe):
         raise RunError(
             f"seeds {one.seed} and {other.seed} of {one.group} are not runs of one recipe: {several(found)}\n"
             "run the seeds of one of them anew, or keep them in folders of their own"
@@ -81,8 +80,32 @@ def joined(parts: Iterable[Result]) -> list[Result]:
     for _, of_seed in itertools.groupby(ordered, key=lambda result: (result.group, result.seed)):
         runs = list(of_seed)
         if [run.recipe.fold for run in runs] == runs[0].recipe.with_fold(None).folds:
+            for run in runs[1:]:
+                _check_parts(runs[0], run)
             found.append(_one(runs))
     return found
+
+
+def _check_parts(one: Result, other: Result) -> None:
+    """Raises RunError where two parts of a seed are not of one recipe and the same files.
+
+    How long one trains and when it looks at dev may follow from how many rows it has to train on.
+    """
+    before, now = one.recipe.with_fold(None), other.recipe.with_fold(None)
+    lengths = before.training.model_dump(include={"max_steps", "evaluate_every"})
+    now = now.model_copy(update={"training": now.training.model_copy(update=lengths)})
+    if found := _unlike(one, other, before, now):
+        raise RunError(
+            f"parts {one.recipe.fold} and {other.recipe.fold} of {one.name} are not runs of one recipe: "
+            f"{several(found)}\nrun the parts of one of them anew"
+        )
+
+
+def _unlike(one: Result, other: Result, *recipes: Recipe) -> list[str]:
+    """How two results differ in their recipes, but for the seed, and in their files."""
+    before, now = map(without_paths, recipes)
+    found = [str(change) for change in changes(before, now) if change.key != "seed"]
+    return found + [f"other files of {task}" for task, files in one.data.items() if other.data.get(task) != files]
 
 
 def _one(folds: Sequence[Result]) -> Result:
@@ -92,6 +115,9 @@ def _one(folds: Sequence[Result]) -> Result:
     labels = {name: np.concatenate([_labels(fold, name) for fold in folds]) for name in answers}
     metrics = {name: every_metric(recipe.tasks[name], answers[name], labels[name]) for name in answers}
     angles = [fold.angle for fold in folds if fold.angle is not None]
+    batches = Counter[str]()
+    for fold in folds:
+        batches.update(fold.batches)
     last = folds[0].curve[-1]
     return replace(
         folds[0],
@@ -99,7 +125,7 @@ def _one(folds: Sequence[Result]) -> Result:
         updates=sum(fold.updates for fold in folds),
         seconds=sum(fold.seconds for fold in folds),
         tokens=sum(fold.tokens for fold in folds),
-        batches={name: sum(fold.batches[name] for fold in folds) for name in folds[0].batches},
+        batches=dict(batches),
         angle=statistics.fmean(angles) if angles else None,
         baselines={n: task_score(recipe.tasks[n], metrics[n], labels[n]).baseline for n in answers},
         curve=[Point(last.step, last.epoch, metrics)],

@@ -6,6 +6,7 @@ a word of the data, small enough for a repository. Letters: n examples of a dev 
 
 import json
 import os
+import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -169,22 +170,23 @@ def _conflict(steps: Sequence[Mapping[str, Any]]) -> list[Conflict]:
 
 def group_of(run: Path) -> str:
     """The name of a run's group, after the folder that holds the groups: tuned/PCG-200 of runs/tuned/PCG-200/seed-1."""
-    run = run.parent if run.name.startswith("fold-") else run
-    group = run.resolve().parent if run.name.startswith("seed-") else run.resolve()
+    run = run.parent if re.fullmatch(r"fold-\d+", run.name) else run
+    group = run.resolve().parent if is_of_seeds(run) else run.resolve()
     return f"{group.parent.name}/{group.name}"
+
+
+def is_of_seeds(run: Path) -> bool:
+    """Whether a run's folder stands among those of a group's other seeds, by its name."""
+    return re.fullmatch(r"seed-\d+", run.name) is not None
 
 
 def keep(results: Iterable[Result], folder: Path) -> list[Result]:
     """Adds results to a folder of results and gives all that it holds; a run that is made again takes its old place.
 
     Raises RunError where the folder holds a run of another recipe, or of other data, by the same name; or something
-    else than results, such as runs themselves, which could not be told from what is kept of them.
+    else than results.
     """
-    if run := next(folder.rglob("recipe.toml"), None):
-        raise RunError(f"{folder} holds runs, such as {run.parent}; keep results in a folder of their own")
-    names = {entry.name for entry in folder.iterdir() if entry.name[0] != "."} if folder.is_dir() else set()
-    if RUNS not in names and (strangers := names - {ANSWERS, CONFLICT}):  # which another process may be writing
-        raise RunError(f"{folder} holds other files, such as {min(strangers)}; keep results in a folder of their own")
+    check_folder(folder)
     make_folder(folder)
     with one_writer(folder, patience=PATIENCE):  # several experiments may add to one folder at once
         known = {(r.group, r.seed): r for r in read_kept(folder)} if (folder / RUNS).is_file() else {}
@@ -197,6 +199,18 @@ def keep(results: Iterable[Result], folder: Path) -> list[Result]:
         _write(folder / CONFLICT, [frame for result in kept if (frame := _conflict_frame(result)) is not None])
         write_text(folder / RUNS, "".join(json.dumps(_line(result)) + "\n" for result in kept))
     return kept
+
+
+def check_folder(folder: Path) -> None:
+    """Raises RunError where a folder holds what could be mixed up with results, such as runs themselves."""
+    if run := next(folder.rglob("recipe.toml"), None):
+        raise RunError(f"{folder} holds runs, such as {run.parent}; {OF_ITS_OWN}")
+    names = {entry.name for entry in folder.iterdir() if entry.name[0] != "."} if folder.is_dir() else set()
+    if RUNS not in names and (strangers := names - {ANSWERS, CONFLICT}):  # which another process may be writing
+        raise RunError(f"{folder} holds other files, such as {min(strangers)}; {OF_ITS_OWN}")
+
+
+OF_ITS_OWN = "keep results in a folder of their own"
 
 
 def _check_same(old: Result | None, new: Result, folder: Path) -> None:

@@ -22,7 +22,7 @@ from minbert.comparison import (
     Difference,
     contrast,
     holm,
-    lacks_a_score,
+    num_undefined,
     on_scale,
     seed_scores,
 )
@@ -179,7 +179,7 @@ def _measured(test: _Test, groups: Groups, dev: Mapping[str, DevSet]) -> _Test:
         (float(factor), _answers(need, group, dev, tasks))
         for factor, group in zip(test.factors.values(), of_groups, strict=True)
     ]
-    if need.statistic != "metric" and any(lacks_a_score(arm) for _, arm in arms):
+    if need.statistic != "metric" and any(num_undefined(arm) for _, arm in arms):
         return replace(test, found=undefined)
     found = contrast(arms, same_seeds=same_seeds)
     happens_never = need.direction == "never" and not found.value  # so that no draw can tell how rare it is

@@ -9,6 +9,7 @@ import numpy as np
 from minbert.experiments.devsets import DevSet, dev_sets
 from minbert.experiments.loading import load_results
 from minbert.experiments.results import Groups, Result
+from minbert.reports.tables import cell
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class Collection:
     name: str
     groups: Groups
     dev: Mapping[str, DevSet]
+
+    @property
+    def title(self) -> str:
+        """The name as it stands in Markdown: folders have any."""
+        return cell(self.name)
 
     @property
     def seeds(self) -> int:

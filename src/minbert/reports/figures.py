@@ -140,7 +140,7 @@ def conflict_by_layer(group: Group) -> Plot:
     data, one = figure_data.conflict_by_layer(group), {group[0].group: group}
     looks, layers = _pair_looks(data), data.select("depth", "layer").unique().sort("depth")["layer"]
     with _panels(1, 1, 2.8) as (figure, (axes,)):
-        _cosines(axes, group[0].group, data, "depth", looks, partial(_intervals, count=len(looks)))
+        _cosines(axes, group[0].group, data, "depth", looks, partial(_intervals, looks=[*looks.values()]))
         names = [layer.removeprefix("layer.") for layer in layers]
         axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 10 else 0)
         axes.set_xlabel("part of the encoder, from input to output (a number is a layer)")
@@ -337,9 +337,10 @@ def _line(axes: Axes, rows: pl.DataFrame, x: str, look: Look) -> None:
     axes.plot(rows[x], rows["mean"].to_numpy(), **look)
 
 
-def _intervals(axes: Axes, rows: pl.DataFrame, x: str, look: Look, count: int) -> None:
-    """Means with bars over their intervals, beside those of the `count` looks and not on them."""
-    at = rows[x].to_numpy() + 0.14 * (COLORS.index(look["color"]) - (count - 1) / 2)
+def _intervals(axes: Axes, rows: pl.DataFrame, x: str, look: Look, looks: Sequence[Look]) -> None:
+    """Means with bars over their intervals, beside those of the other looks and not on them."""
+    step = min(0.14, 0.8 / len(looks))  # so that a tick's bars stay nearer to it than to the next
+    at = rows[x].to_numpy() + step * (looks.index(look) - (len(looks) - 1) / 2)
     axes.vlines(at, rows["low"].to_numpy(), rows["high"].to_numpy(), color=look["color"], linewidth=1)
     axes.plot(at, rows["mean"].to_numpy(), **look)
 

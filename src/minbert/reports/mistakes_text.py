@@ -41,7 +41,7 @@ def _of_classes(found: ClassMistakes, with_text: bool) -> list[str]:
     if rows:
         parts += [_most_wrong(found), tables.markdown(("row", "text", "label", "answers"), rows, left=4)]
     if found.confident is None:
-        return [*parts, "How sure the wrong answers were is in the runs' own folders alone, which are not at hand."]
+        return [*parts, "How sure the wrong answers were is in the runs' own folders alone, which were not read here."]
     rows = [
         [*_named(one.row, with_text), one.label, one.called, f"{one.probability:.2f}", str(one.seed)]
         for one in found.confident
@@ -79,10 +79,10 @@ def _of_scores(found: ScoreMistakes, with_text: bool, digits: int) -> list[str]:
 
 def _sentences(found: ClassMistakes | ScoreMistakes) -> list[str]:
     """What the errors have in common, and what there was too little of to look at."""
-    lines = [f"- {sentence(trait)}" for trait in found.traits.found]
+    lines = [sentence(trait) for trait in found.traits.found]
     if found.traits.too_few:
-        lines.append(f"- Too few rows or answers to look at: {', '.join(found.traits.too_few)}.")
-    return ["\n".join(lines)] if lines else []
+        lines.append(f"Too few rows or answers to look at: {', '.join(found.traits.too_few)}.")
+    return ["\n".join(f"- {tables.cell(line)}" for line in lines)] if lines else []
 
 
 def _estimate(found: Estimate) -> str:

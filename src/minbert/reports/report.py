@@ -101,9 +101,11 @@ class Report:
             parts.append(f"**How far it got.** {self.source.remark.strip()}")
         if self._named:
             parts += ["**What the differences that were asked about are worth.**", self._main_question()]
-        also = "".join(f" Beside them the means of *{one.name}*, whose own table stands below." for one in self._beside)
+        also = "".join(
+            f" Beside them the means of *{one.title}*, whose own table stands below." for one in self._beside
+        )
         if self._others:
-            also += f" All but tables of scores is about *{self.lead.name}*, the folder with most seeds and groups."
+            also += f" All but tables of scores is about *{self.lead.title}*, the folder with most seeds and groups."
         parts.append(f"**What came out** ({self._kind(self.lead)}). {score_tables.BRACKETS}{also}")
         parts.append(self._score_table(self.lead, self._beside))
         if self.judged:
@@ -180,7 +182,7 @@ class Report:
     def _kind(collection: Collection) -> str:
         runs = sum(len(group) for group in collection.groups.values())
         held = "" if collection.is_of_dev_files else ", scored on rows held back from train"
-        return f"*{collection.name}*, {counted(runs, 'run')}, dev scores at the last update, means over seeds{held}"
+        return f"*{collection.title}*, {counted(runs, 'run')}, dev scores at the last update, means over seeds{held}"
 
     def _data(self) -> str:
         rows = {} if self.source is None else self.source.rows
@@ -211,7 +213,7 @@ class Report:
     def _scores(self) -> str:
         parts = ["## All scores", score_tables.SCORES_NOTE]
         for collection in [self.lead, *self._others]:
-            parts += [f"### {collection.name}", f"{self._kind(collection)}."]
+            parts += [f"### {collection.title}", f"{self._kind(collection)}."]
             parts += [self._score_table(collection), score_tables.patience(collection.groups)]
             parts += [score_tables.seeds(collection.groups), score_tables.training(collection.groups)]
         return "\n\n".join(filter(None, parts))
@@ -271,7 +273,7 @@ class Report:
         if self.source is not None and self.source.final not in ("", self.final):
             parts.append(f"The source's own are those of {self.source.final}, of which there is no run.")
         if len(self.lead.groups) > 1 and (self.source is None or self.source.final != self.final):
-            among = f"the groups in *{self.lead.name}*" if self._others else "all groups"
+            among = f"the groups in *{self.lead.title}*" if self._others else "all groups"
             parts.append(f"Of {among} {self.final} has the highest sum; that it is better than the next is not said.")
         for name in group[0].answers:
             named = [f"{kind}-{name}" for kind in ("confusion", "reliability", "scatter")]

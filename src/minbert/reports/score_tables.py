@@ -48,14 +48,17 @@ def scores(
     of_sum = number(total(constant)) if len(tasks) > 1 else ""
     rows = [["always one answer", "", *map(number, constant.values()), of_sum] + [""] * len(theirs)]
     for name, group in _in_order(groups, list(printed)).items():
-        told = [
-            " / ".join(number(of[name][key]) for key in (*tasks, SUM) if key in of.get(name, {}))
-            for of in theirs.values()
-        ]
+        told = [_joined(of.get(name, {}), [*tasks, SUM]) for of in theirs.values()]
         rows.append([name, str(len(group)), *cells[name], *told])
     titles = [f"{name}, {metric_of(dev[name])}" for name in tasks]
     columns = ["run", "seeds", *titles, SUM, *(f"{title}: {' / '.join([*tasks, SUM])}" for title in theirs)]
     return markdown(columns, rows)
+
+
+def _joined(values: Mapping[str, float | None], keys: Sequence[str]) -> str:
+    """The values of all keys, with an empty place for one that is not there; nothing where none is."""
+    told = [number(values[key]) if key in values else "" for key in keys]
+    return " / ".join(told) if any(told) else ""
 
 
 def _tasks_of(groups: Groups, dev: Mapping[str, DevSet]) -> list[str]:
@@ -153,9 +156,13 @@ def training(groups: Groups) -> str:
     """How groups were trained, where that is no default or not the same in all; and what each does otherwise."""
     keys = {name: _keys_of_training(without_paths(group[0].recipe)) for name, group in groups.items()}
     every = dict.fromkeys(key for of_group in keys.values() for key in of_group)
-    told = {name: {key: _told(of_group.get(key)) for key in every} for name, of_group in keys.items()}
-    usual = {key: Counter(of_group[key] for of_group in told.values()).most_common(1)[0][0] for key in every}
-    varied = {key for key in every if len({of_group[key] for of_group in told.values()}) > 1}
+    told = {
+        name: {key: _told(of.get(key)) for key in every if key in of or not key.startswith("tasks.")}
+        for name, of in keys.items()  # a group without a task trained none of it otherwise
+    }
+    values = {key: [of_group[key] for of_group in told.values() if key in of_group] for key in every}
+    usual = {key: Counter(of_key).most_common(1)[0][0] for key, of_key in values.items()}
+    varied = {key for key, of_key in values.items() if len(set(of_key)) > 1}
     lines: dict[str, list[str]] = {}
     for key in every:
         table, _, last = key.rpartition(".")

@@ -277,7 +277,8 @@ to both, runs of others are left out. "The same, seeds kept" resamples examples 
 more, or the differences of as many pairs, differ no more than single answers explain, and is too narrow elsewhere. p is
 adjusted for all scores of the table, those of pairs that were not run included (Holm 1979), so that an interval without
 0 may stand beside a p of 1; of 10,000 draws none is below 0.0002 before that. "Visible from" is the true difference
-that such an experiment finds four times in five, Holm's correction included."""
+that such an experiment finds four times in five, Holm's correction included. A score that is undefined in one run of
+several counts as 0 there."""
 CHURN_NOTE = """Answers that differ between left and right, runs of one seed where they are paired, beside those that
 differ between two seeds of one side (the mean of both); *gained* are right in left alone, *lost* in right alone."""
 REFERENCES = (
