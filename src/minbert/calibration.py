@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
-from scipy.stats import beta
+from scipy.special import betaincinv, logsumexp
 
 Array = NDArray[np.float64]
 Truth = NDArray[np.bool_]
@@ -40,6 +38,8 @@ def temperature(logits: Array, labels: Array) -> float:
     It has one minimum in log T, for nll is convex in 1 / T. Where every label has the largest logit it falls for ever
     as T does, and T stays 1.
     """
+    from scipy.optimize import minimize_scalar  # half a second to import, and every command reads this file
+
     if is_all_right(logits, labels):
         return 1.0
     ends = math.log(HOTTEST)
@@ -181,7 +181,7 @@ def _at(found: Risks, place: int) -> Threshold:
 
 def risk_bound(wrong: Places, answered: Places) -> Array:
     """The share of wrong answers that with confidence 1 - DELTA is not exceeded (Clopper & Pearson 1934), one-sided."""
-    bound: Array = beta.ppf(1 - DELTA, wrong + 1, np.maximum(answered - wrong, 1e-300))
+    bound: Array = betaincinv(wrong + 1, np.maximum(answered - wrong, 1e-300), 1 - DELTA)  # the beta's quantile
     return np.where(wrong >= answered, 1.0, bound)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy.special import chdtrc, stdtr, stdtrit  # scipy.stats, which has them too, takes a second to import
 
 from minbert.metrics import CORRELATIONS, Interval
 from minbert.resampling import RESAMPLED, resample
@@ -95,7 +95,12 @@ class Difference:
 
 def visible_errors(family: int = 1, freedom: float = math.inf) -> float:
     """How many standard errors a true difference must have to be found: 2.8 by a single test with a known error."""
-    return float(stats.t.isf(LEVEL / 2 / family, freedom) + stats.t.isf(1 - FOUND, freedom))
+    return exceeded(LEVEL / 2 / family, freedom) + exceeded(1 - FOUND, freedom)
+
+
+def exceeded(p: float, freedom: float) -> float:
+    """The value that Student's t exceeds with a chance of p, and with infinite freedom a normal variable does."""
+    return -float(stdtrit(freedom, p))
 
 
 @dataclass(frozen=True)
@@ -190,10 +195,10 @@ def contrast(
     parts = [(factor**2 * of.var(ddof=1) / len(of), len(of)) for factor, of in zip(factors, scores, strict=True)]
     freedom = degrees_of_freedom(error, parts)
     ends_95, ends_90 = (
-        wider(percentile_interval(d, outside), value, error * stats.t.isf(outside / 2, freedom))
+        wider(percentile_interval(d, outside), value, error * exceeded(outside / 2, freedom))
         for outside in (0.05, 0.10)
     )
-    p = max(_p(d), 2 * float(stats.t.sf(abs(value) / error, freedom))) if error else _p(d)
+    p = max(_p(d), 2 * float(stdtr(freedom, -abs(value) / error))) if error else _p(d)
     return Difference(value, ends_95, ends_90, p, error, seeds, freedom if math.isfinite(freedom) else None, examples)
 
 
@@ -346,10 +351,8 @@ def seed_effect(
         drawn, scores = drawn[:, :S] - drawn[:, S:], scores[:S] - scores[S:]
     expected = float(np.mean([(drawn[:, s] - drawn[:, t]).var() / 2 for s, t in combinations(range(S), 2)]))
     observed = float(scores.var(ddof=1))
-    if expected < NO_VARIANCE:
-        p = float(observed < NO_VARIANCE)
-    else:
-        p = float(special.chdtrc(S - 1, (S - 1) * observed / expected))
+    is_known = expected >= NO_VARIANCE
+    p = float(chdtrc(S - 1, (S - 1) * observed / expected)) if is_known else float(observed < NO_VARIANCE)
     return SeedEffect(math.sqrt(observed), math.sqrt(expected), p)
 
 

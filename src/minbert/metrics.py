@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 Z = 1.959964  # 95 % of a normal distribution lie within so many deviations
@@ -85,7 +84,14 @@ def _deviation(values: Array) -> Array | None:
 
 def spearman(scores: Array, labels: Array) -> float | None:
     """Pearson's r of the ranks (ties share their mean rank)."""
-    return pearson(stats.rankdata(scores), stats.rankdata(labels)) if len(labels) else None
+    return pearson(_ranks(scores), _ranks(labels)) if len(labels) else None
+
+
+def _ranks(values: Array) -> Array:
+    """From 1 by size, equal values at their mean rank: [N]; a NaN has none."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Array = (sizes.cumsum() - (sizes - 1) / 2)[group]
+    return np.where(np.isnan(values), np.nan, ranks)
 
 
 def confusion(predictions: Array, labels: Array, num_classes: int) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import encoder_in, recipes_in, values_in
 from minbert.errors import ModelError
 from minbert.experiments import local
 from minbert.experiments.grid import Cell, expand
@@ -169,19 +170,21 @@ def wait_for_records(run: Run, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-def reference_of(recipes: Path, tmp_path: Path) -> Path:
-    """The runs of an experiment that nothing stopped."""
-    whole = call("run", str(recipes), "--runs", str(tmp_path / "whole"))
-    assert whole.returncode == 0, whole.stderr
-    return tmp_path / "whole"
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `recipes`, and with the `runs` of an experiment that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    recipes_in(folder / "recipes", values_in(folder, encoder_in(folder / "tiny-bert")))
+    done = call("run", str(folder / "recipes"), "--runs", str(folder / "runs"))
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_all_saves_and_the_printed_command_goes_on(
-    recipes: Path, tmp_path: Path, number: signal.Signals
+    whole: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    options = [str(recipes), "--runs", str(tmp_path / "runs")]
-    whole = reference_of(recipes, tmp_path)
+    options = [str(whole / "recipes"), "--runs", str(tmp_path / "runs")]
     process = subprocess.Popen(
         command("run", *options),
         stdout=subprocess.PIPE,
@@ -202,11 +205,11 @@ def test_a_signal_to_all_saves_and_the_printed_command_goes_on(
     assert "0 of 1" in status.stdout
     done = subprocess.run(line.split(), capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr
-    assert_same(contents(tmp_path / "runs"), contents(whole))
+    assert_same(contents(tmp_path / "runs"), contents(whole / "runs"))
 
 
-def test_workers_save_and_end_when_the_first_process_is_gone(recipes: Path, tmp_path: Path) -> None:
-    options = [str(recipes), "--runs", str(tmp_path / "runs")]
+def test_workers_save_and_end_when_the_first_process_is_gone(whole: Path, tmp_path: Path) -> None:
+    options = [str(whole / "recipes"), "--runs", str(tmp_path / "runs")]
     process = subprocess.Popen(
         command("run", *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True
     )
@@ -219,4 +222,4 @@ def test_workers_save_and_end_when_the_first_process_is_gone(recipes: Path, tmp_
         assert first.progress().step == max(record["step"] for record in first.records())
     finished = call("run", *options)
     assert finished.returncode == 0, finished.stderr
-    assert_same(contents(tmp_path / "runs"), contents(reference_of(recipes, tmp_path)))
+    assert_same(contents(tmp_path / "runs"), contents(whole / "runs"))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from minbert.comparison import (
     SEEDS_NEEDED,
     Answers,
     degrees_of_freedom,
+    exceeded,
     mean_score,
     num_seeds,
     over_picked_seeds,
@@ -67,7 +67,7 @@ def delta_m(
             return DeltaM(value, None, f"the score of {name} alone is too near 0 for an interval")
     d = np.mean([100 * (both - one) / one for both, one in drawn.values()], axis=0)  # T times [D] -> [D]
     error = float(d.std(ddof=1))
-    step = error * float(stats.t.isf(0.025, degrees_of_freedom(error, _parts(together, alone, same_seeds))))
+    step = error * exceeded(0.025, degrees_of_freedom(error, _parts(together, alone, same_seeds)))
     return DeltaM(value, wider(percentile_interval(d, 0.05), value, step), None)
 
 
