@@ -88,7 +88,7 @@ class Difference:
         As the only one in a `family` of so many tests, since the smallest p is what Holm multiplies by all of them.
         None as well where no draw differs from another, which says nothing of how far others might.
         """
-        if not self.standard_error:
+        if self.standard_error is None or self.standard_error**2 < NO_VARIANCE:
             return None
         return visible_errors(family, math.inf if self.freedom is None else self.freedom) * self.standard_error
 

@@ -300,8 +300,8 @@ def test_the_conclusion_says_what_would_tell() -> None:
         "For j it cannot be told: a difference of 0.010 would take more than 20 times the dev rows and seeds to show.",
     ]
     assert conclusion([line("a", "undecided", visible=None)], 5) == [
-        "For a it cannot be told: alone or together, every dev row is answered alike, and that there is no difference "
-        "can be said from 300 dev rows on."
+        "For a it cannot be told: no dev row tells the two apart, and that there is no difference can be said from 300 "
+        "dev rows on."
     ]
     assert conclusion([line("a", "undecided (seeds)")], 2) == ["For a it cannot be told: pass --seeds 3 or more."]
 

@@ -328,8 +328,8 @@ def _what_would_tell(line: TaskLine, seeds: int) -> str:
     assert line.difference.value is not None
     if line.smallest_visible is None:
         return (
-            f"For {line.task} it cannot be told: alone or together, every dev row is answered alike, and that there is "
-            f"no difference can be said from {FEWEST} dev rows on."
+            f"For {line.task} it cannot be told: no dev row tells the two apart, and that there is no difference can "
+            f"be said from {FEWEST} dev rows on."
         )
     wanted = max(abs(line.difference.value), MARGIN)
     times = max(2, math.ceil((line.smallest_visible / wanted) ** 2))
